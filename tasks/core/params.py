@@ -1,0 +1,76 @@
+"""Read params.yaml: one strict section per stage, nothing unknown, nothing defaulted.
+
+The number in force is the one in params.yaml; a misspelt key, a wrong type or a value out of range stops a stage before its work.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.core.errors import ParamsError
+from tasks.core.names import check_crawl_name
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Params(BaseModel):
+    """A stage's section of params.yaml; subclasses declare the keys, closed choices as Literal, ranges with Field."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class SharedParams(Params):
+    """The `shared` section: what several stages must agree on."""
+
+    seed: int
+    clean: str
+
+
+P = TypeVar("P", bound=Params)
+
+
+def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """All of params.yaml as plain values. Raises ParamsError if it can't be read."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ParamsError(f"{path} not found: run this from the top folder of the project") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, Mapping):
+        raise ParamsError(f"{path} holds no sections: expected a mapping such as `embed: {{...}}`")
+    return dict(content)
+
+
+def section(model: type[P], name: str, values: Mapping[str, Any]) -> P:
+    """Check one section against its model. Raises ParamsError that names key, value and what was expected."""
+    if name not in values:
+        raise ParamsError(f"params.yaml has no section '{name}': add it (known: {', '.join(sorted(map(str, values)))})")
+    try:
+        return model.model_validate(values[name])
+    except ValidationError as error:
+        raise ParamsError("; ".join(_complaint(name, model, item) for item in error.errors())) from None
+
+
+def _complaint(name: str, model: type[Params], item: Any) -> str:
+    key = ".".join([name, *map(str, item["loc"])])
+    if item["type"] == "extra_forbidden":
+        return f"params.yaml: unknown key '{key}' (known: {', '.join(sorted(model.model_fields))})"
+    if item["type"] == "missing":
+        return f"params.yaml: key '{key}' is missing"
+    return f"params.yaml: '{key}' is {item['input']!r}: {item['msg']}"
+
+
+def crawl_names(values: Mapping[str, Any]) -> list[str]:
+    """The crawls of the graph, in order of arrival. Raises ParamsError for a list with repeats, CrawlError for a hostile name."""
+    names = values.get("crawls")
+    if not isinstance(names, list):
+        raise ParamsError("params.yaml: 'crawls' must be a list of crawl names, such as `crawls: [demo-1]`")
+    for name in names:
+        check_crawl_name(name)
+    if len(set(names)) != len(names):
+        raise ParamsError(f"params.yaml: 'crawls' names a crawl twice: {', '.join(names)}")
+    return names

@@ -1,0 +1,34 @@
+"""Fixtures that several tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.core.settings import turn_telemetry_off
+
+REPO = Path(__file__).resolve().parents[1]
+turn_telemetry_off()
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The top folder of the project."""
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the project; tests that need it skip, visibly, where it is absent."""
+    folder = REPO.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no ../shared/data beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_tools() -> Path:
+    """The folder of crawl server and scorer beside the project; tests that need it skip, visibly, where it is absent."""
+    folder = REPO.parent / "shared" / "tools"
+    if not folder.is_dir():
+        pytest.skip("no ../shared/tools beside the project")
+    return folder

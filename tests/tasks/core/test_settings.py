@@ -1,0 +1,45 @@
+import os
+
+import pytest
+
+from tasks.core.errors import DeviceError, ParamsError
+from tasks.core.settings import Settings, read_settings, turn_telemetry_off
+
+
+def test_settings_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SLUICE_POOL", "serial")
+    monkeypatch.setenv("SLUICE_WORKERS", "3")
+    monkeypatch.setenv("SLUICE_DEVICE", "cpu")
+    monkeypatch.setenv("SLUICE_MEMORY_GB", "1.5")
+    assert read_settings() == Settings(pool="serial", workers=3, device="cpu", memory_gb=1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SLUICE_POOL", "cloud", "SLUICE_POOL='cloud' is unknown: use one of serial, process, ray"),
+        ("SLUICE_WORKERS", "many", "SLUICE_WORKERS='many' must be a positive number"),
+        ("SLUICE_WORKERS", "1.5", "SLUICE_WORKERS=1.5 must be a whole number"),
+        ("SLUICE_MEMORY_GB", "-1", "SLUICE_MEMORY_GB='-1' must be a positive number"),
+    ],
+)
+def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ParamsError) as caught:
+        read_settings()
+    assert str(caught.value) == message
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert Settings(device="auto").torch_device() == "cpu"
+    with pytest.raises(DeviceError, match=r"SLUICE_DEVICE='cuda' asks for a device that isn't there \(0 CUDA devices\): use auto or cpu"):
+        Settings(device="cuda").torch_device()
+    with pytest.raises(DeviceError, match="'abacus' is no device"):
+        Settings(device="abacus").torch_device()
+
+
+def test_telemetry_is_off():
+    turn_telemetry_off()
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
+    assert os.environ["DO_NOT_TRACK"] == "1"
