@@ -1,0 +1,135 @@
+"""Catalog: the DuckDB file that analysts open, out of the curated table, its evidence and the record of runs.
+
+The file holds views alone. What no other stage writes, the concepts and the runs, lies beside it as Parquet.
+"""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.core.concepts import load_concepts
+from tasks.core.files import write_atomically
+from tasks.core.lineage import read_runs
+from tasks.core.stage import Metrics, main
+from tasks.core.tables import Artifact, Source, column
+from tasks.methods.catalog import View, concepts_view, crawls_view, funnel_view, neighbors_view, table_view
+from tasks.methods.reasons import Reason
+
+DATABASE = "sluice.duckdb"
+COUNTED = ("samples", "pairs", "neighbors", "predictions", "concepts")
+CONCEPTS = pa.schema(
+    [
+        column("name", pa.string(), "Name of the concept"),
+        column("definition", pa.string(), "What the word means here"),
+        column("synonyms", pa.list_(pa.string()), "Other words for it"),
+        column("parent", pa.string(), "The wider concept, if one is given", nullable=True),
+        column("distractors", pa.list_(pa.string()), "Other senses of the word, which are not meant"),
+    ]
+)
+RUNS = pa.schema(
+    [
+        column("run_id", pa.string(), "Id of the run"),
+        column("stage", pa.string(), "Stage of the graph"),
+        column("item", pa.string(), "Crawl, or arm and seed, that the run was for; empty for stages over all crawls"),
+        column("started", pa.timestamp("us"), "When it began, UTC"),
+        column("status", pa.string(), "completed or failed"),
+        column("seconds", pa.float64(), "Wall time in seconds"),
+        column("peak_memory_mb", pa.float64(), "Peak memory of the process and its largest child, in MB"),
+        column("host", pa.string(), "Name of the machine"),
+        column("settings", pa.string(), "Pool, workers, device and memory ceiling, as JSON"),
+        column("versions", pa.string(), "Versions of the packages that matter, as JSON"),
+        column("metrics", pa.string(), "The stage's metrics, as JSON"),
+    ]
+)
+
+
+def catalog(
+    curated: Source,
+    pairs: Source,
+    neighbors: Source,
+    predictions: Source,
+    concepts: Artifact,
+    catalog: Artifact,
+    crawls: list[str],
+) -> Metrics:
+    """Build catalog.path/sluice.duckdb anew; the views of tables that have no rows yet are there, and empty."""
+    own = {
+        "concepts": write_parquet(catalog.path / "concepts.parquet", concept_rows(concepts), CONCEPTS),
+        "runs": write_parquet(catalog.path / "runs.parquet", run_rows(), RUNS),
+    }
+    views = [
+        plain_view(curated),
+        crawls_view(crawls),
+        concepts_view(CONCEPTS, own["concepts"]),
+        funnel_view(list(Reason)),
+        plain_view(pairs),
+        neighbors_view(neighbors.contract.schema, patterns(neighbors)),
+        plain_view(predictions),
+        table_view("runs", "One row per run of a stage that was recorded when the catalog was built", RUNS, own["runs"]),
+    ]
+    return build(catalog.path / DATABASE, views)
+
+
+def plain_view(source: Source) -> View:
+    """The view that shows a table as its contract describes it."""
+    return table_view(source.contract.name, source.contract.doc, source.contract.schema, patterns(source))
+
+
+def patterns(source: Source) -> list[str]:
+    """Patterns for the table's files, one per crawl that has any, relative to the top folder of the project."""
+    folders = dict.fromkeys(source.folder(shard.crawl) for shard in source.shards())
+    return [f"{relative(folder)}/*.parquet" for folder in folders]
+
+
+def build(path: Path, views: list[View]) -> Metrics:
+    """Write the database atomically and count what it shows."""
+    with write_atomically(path) as temporary, duckdb.connect(str(temporary)) as connection:
+        for view in views:
+            for statement in view.statements():
+                connection.execute(statement)
+        counts = {f"n_{name}": count(connection, name) for name in COUNTED}
+    return {"n_views": len(views), **counts}
+
+
+def count(connection: duckdb.DuckDBPyConnection, view: str) -> int:
+    """Rows of one view."""
+    found = connection.execute(f"SELECT count(*) FROM {view}").fetchone()
+    return int(found[0]) if found else 0
+
+
+def concept_rows(concepts: Artifact) -> list[dict[str, Any]]:
+    """The concept files as rows."""
+    return [concept.model_dump() for concept in load_concepts(concepts.path)]
+
+
+def run_rows() -> list[dict[str, Any]]:
+    """The recorded runs as rows; what differs between stages is JSON."""
+    rows = []
+    for run in read_runs():
+        row: dict[str, Any] = {name: run[name] for name in ("run_id", "stage", "item", "status", "seconds", "peak_memory_mb", "host")}
+        row["started"] = datetime.fromisoformat(run["started"]).replace(tzinfo=None)
+        row |= {name: json.dumps(run[name], sort_keys=True) for name in ("settings", "versions", "metrics")}
+        rows.append(row)
+    return rows
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> list[str]:
+    """Write the rows and give the pattern by which a view finds them."""
+    with write_atomically(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+    return [relative(path)]
+
+
+def relative(path: Path) -> str:
+    """The path from the top folder of the project, where stages run."""
+    return Path(os.path.relpath(path)).as_posix()
+
+
+if __name__ == "__main__":
+    main(catalog)

@@ -1,0 +1,84 @@
+"""Command: `sluice`, the words that people type; each command's module is imported when it runs.
+
+Only argparse is imported here, so that `sluice --help` answers at once.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.core.errors import SluiceError
+
+NO_SPACE = (28, 122)  # errno of a full disk and of a full quota
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it went well, 1 after one line on standard error."""
+    arguments = make_parser().parse_args(words)
+    from tasks.core.settings import turn_telemetry_off
+
+    turn_telemetry_off()
+    try:
+        importlib.import_module(f"tasks.commands.{arguments.command}").run(arguments)
+        sys.stdout.flush()
+    except SluiceError as error:
+        return fail(str(error))
+    except BrokenPipeError:  # the reader has gone, as in `sluice query ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        return fail(f"no space left on the disk ({error.filename or 'unknown file'}): free some and try again, nothing was changed")
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def fail(message: str) -> int:
+    """One line on standard error."""
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(prog="sluice", description="Turn a noisy web crawl into a clean, queryable image-text training set.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_crawl(commands.add_parser("crawl", help="add, remove and list crawls"))
+    commands.add_parser("plan", help="check everything and estimate rows, hours and GB before any work")
+    query = commands.add_parser("query", help="ask the catalog in SQL; without SQL: a shell")
+    query.add_argument("sql", nargs="?", metavar="SQL", help="one SELECT, such as \"SELECT * FROM funnel\"")
+    query.add_argument("--format", choices=("table", "csv", "json"), default="table", help="how to write the answer (default: table)")
+    explain = commands.add_parser("explain", help="tell one sample's story through all tables")
+    explain.add_argument("sample", metavar="URL_OR_ID", help="url, sample_id or image_id; an id may be cut to 8 digits or more")
+    return parser
+
+
+def add_crawl(parser: argparse.ArgumentParser) -> None:
+    """`sluice crawl add|remove|list`."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="take in a manifest as a new crawl")
+    add.add_argument("name", metavar="NAME", help="a-z, 0-9, '_' and '-', 63 at most")
+    add.add_argument("manifest", metavar="MANIFEST", type=Path, help="parquet, csv, tsv or jsonl (each also .gz), or a folder of them")
+    add.add_argument("--limit", metavar="N", type=int, help="take the first N rows only")
+    add.add_argument(
+        "--columns",
+        "--column",
+        metavar="OURS=THEIRS,...",
+        action="append",
+        default=[],
+        help="names of the manifest's columns, such as url=IMG,alt_text=TXT",
+    )
+    add.add_argument("--allow-host", metavar="H", action="append", default=[], help="host that may lie in a private network")
+    add.add_argument("--connect", metavar="HOST=ADDR:PORT", action="append", default=[], help="where to connect for a host")
+    remove = actions.add_parser("remove", help="take a crawl out of the dataset; its data stays on the disk")
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--purge", action="store_true", help="delete its data too")
+    actions.add_parser("list", help="show the crawls of the dataset")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,32 @@
+"""Find tables: where dvc.yaml has the shards of a table, whoever made it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.core.graph import PLACEHOLDER, StageEntry
+from tasks.core.stage import contract_of
+from tasks.core.tables import Source
+from tasks.methods.sql import connect
+
+
+def find_table(name: str, graph: Mapping[str, StageEntry], crawls: Sequence[str]) -> Source | None:
+    """The table that some stage makes under this name; None if none does."""
+    for stage in graph.values():
+        for out in stage.outs:
+            if out.name == name:
+                root = Path(PLACEHOLDER.sub("", out.template)) if out.bound else Path(out.template)
+                return Source(contract_of(name), root, crawls, per_crawl=out.bound)
+    return None
+
+
+def rows_where(table: Source | None, condition: str, values: Mapping[str, Any], *, order: str = "sample_id") -> list[dict[str, Any]] | None:
+    """The rows that meet an SQL condition, as dicts; None if the table isn't made yet."""
+    files = [str(table.path(shard)) for shard in table.shards()] if table is not None else []
+    if not files:
+        return None
+    query = f"SELECT * FROM read_parquet($files, hive_partitioning = false) WHERE {condition} ORDER BY {order}"
+    with connect() as connection:
+        found = connection.execute(query, {"files": files, **values})
+        names = [column[0] for column in found.description or []]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -1,0 +1,154 @@
+"""Match: every image against prototypes of every concept, out of definitions, embeddings and the kNN graph.
+
+The text prototypes come from the concept files; the visual ones from clean anchors, so that a wrong sense of a word that fills most of a
+concept does not become its picture. Rows of the test split are matched but shape nothing.
+"""
+
+import logging
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from tasks.contracts.matches import CONTRACT as MATCHES
+from tasks.contracts.prototypes import CONTRACT as PROTOTYPES
+from tasks.core.concepts import Concept, load_concepts
+from tasks.core.params import Params
+from tasks.core.stage import Metrics, main
+from tasks.core.tables import Artifact, Sink, Source
+from tasks.methods.alignment import matrix
+from tasks.methods.clip import load_encoder
+from tasks.methods.prototypes import (
+    choose_anchors,
+    concept_prompts,
+    fit_temperature,
+    mean_prototypes,
+    normalized,
+    prototype_probs,
+    smooth_texts,
+    text_fit,
+)
+from tasks.methods.samples import Samples, align, align_samples
+
+log = logging.getLogger(__name__)
+
+
+class MatchParams(Params):
+    """How anchors are chosen and how many matches are kept."""
+
+    n_neighbors: Annotated[int, Field(ge=1)]
+    n_anchors: Annotated[int, Field(ge=1)]
+    max_anchor_share: Annotated[float, Field(gt=0, le=1)]
+    anchor_confidence: Annotated[float, Field(gt=0, lt=1)]
+    n_matches: Annotated[int, Field(ge=1)]
+
+
+def match(
+    records: Source,
+    embeddings: Source,
+    neighbors: Source,
+    duplicates: Source,
+    encoder: Artifact,
+    concepts: Artifact,
+    prototypes: Sink,
+    matches: Sink,
+    params: MatchParams,
+) -> Metrics:
+    """Prototypes of all concepts, and the best-matching concepts of every indexed sample."""
+    known = load_concepts(concepts.path)
+    embedded = embeddings.table()
+    rows = align_samples(
+        neighbors.table(),
+        records.table(["sample_id", "concept"]),
+        embedded,
+        duplicates.table(["sample_id", "duplicate_group", "split", "fold"]),
+        names=[concept.name for concept in known],
+        n_folds=1,
+    )
+    sentences = align(embedded, rows.sample_ids)["text_embedding"]
+    has_text = np.asarray(sentences.is_valid().to_numpy(), bool)
+    texts = normalized(matrix(sentences, rows.embeddings.shape[1]))
+    text, rivals, rival_of = text_prototypes(known, encoder)
+    given = np.where(rows.given >= 0, rows.given, (rows.embeddings @ text.T).argmax(1))
+    smoothed = smooth_texts(texts, has_text, rows.neighbors, rows.similarities, n_neighbors=params.n_neighbors)
+    fit, passes = text_fit(rows.embeddings, smoothed, given, text, rivals, rival_of)
+    usable, share = rows.weights > 0, params.max_anchor_share
+    anchors = choose_anchors(fit, passes, given, rows.groups, usable, n_anchors=params.n_anchors, max_share=share)
+    members = np.where(anchors, given, -1)
+    counts = np.bincount(members[anchors], minlength=len(known))
+    visual = np.where(counts[:, None] > 0, mean_prototypes(rows.embeddings, members, n_prototypes=len(known)), text)
+    prototypes.write_whole(prototype_table(known, text, visual, counts, rivals, rival_of))
+    similarities = rows.embeddings @ visual.T
+    own_fit = np.where(has_text, (rows.embeddings * texts).sum(1), np.nan)
+    temperature = fit_temperature(similarities[anchors], target=params.anchor_confidence)
+    matches.write_whole(match_table(rows, known, similarities, temperature, anchors, own_fit, params))
+    log.info("match: %d samples against %d concepts, %d anchors", len(given), len(known), int(anchors.sum()))
+    return {
+        "rows": len(given),
+        "anchors": {concept.name: int(count) for concept, count in zip(known, counts, strict=True)},
+        "temperature": round(temperature, 6),
+        "agreement": round(float((similarities.argmax(1) == rows.given)[rows.given >= 0].mean()), 6) if (rows.given >= 0).any() else None,
+    }
+
+
+def text_prototypes(known: list[Concept], encoder: Artifact) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(concepts' text prototypes (n_concepts, d), distractors' (m, d), whose each distractor is (m,))."""
+    prompts = [concept_prompts(concept.name, concept.definition, concept.synonyms, concept.parent) for concept in known]
+    rivals = [(number, words) for number, concept in enumerate(known) for words in concept.distractors]
+    sentences = [sentence for found in prompts for sentence in found] + [f"a photo of {words}" for _, words in rivals]
+    encoded = np.asarray(load_encoder(encoder.path).encode_texts(sentences), np.float32)
+    owners = np.array([number for number, found in enumerate(prompts) for _ in found], np.int64)
+    text = mean_prototypes(encoded[: len(owners)], owners, n_prototypes=len(known))
+    return text, normalized(encoded[len(owners) :]), np.array([number for number, _ in rivals], np.int64)
+
+
+def prototype_table(
+    known: list[Concept], text: np.ndarray, visual: np.ndarray, counts: np.ndarray, rivals: np.ndarray, rival_of: np.ndarray
+) -> pa.Table:
+    """Rows of the prototypes table, concept after concept."""
+    words = [words for concept in known for words in concept.distractors]
+    found = [(concept.name, "text", concept.name, vector, 0) for concept, vector in zip(known, text, strict=True)]
+    found += [(concept.name, "visual", concept.name, visual[i], int(counts[i])) for i, concept in enumerate(known)]
+    found += [(known[i].name, "distractor", name, vector, 0) for i, name, vector in zip(rival_of, words, rivals, strict=True)]
+    unique = {row[:3]: row for row in found}
+    ordered = [unique[key] for key in sorted(unique)]
+    return pa.Table.from_pylist(
+        [{"concept": c, "kind": k, "name": w, "embedding": v.tolist(), "n_images": n} for c, k, w, v, n in ordered],
+        schema=PROTOTYPES.schema,
+    )
+
+
+def match_table(
+    rows: Samples,
+    known: list[Concept],
+    similarities: np.ndarray,
+    temperature: float,
+    anchors: np.ndarray,
+    own_fit: np.ndarray,
+    params: MatchParams,
+) -> pa.Table:
+    """Rows of the matches table, in the order of the index."""
+    names = np.array([concept.name for concept in known], object)
+    order = np.argsort(-similarities, axis=1, kind="stable")[:, : params.n_matches]
+    chances = np.take_along_axis(prototype_probs(similarities, temperature), order, 1)
+    best = np.take_along_axis(similarities, order, 1)
+    margin = best[:, 0] - best[:, 1] if best.shape[1] > 1 else np.ones(len(best))
+    return pa.table(
+        [
+            rows.sample_ids,
+            rows.crawls,
+            pa.array(names[order[:, 0]], pa.string()),
+            pa.array(best[:, 0], pa.float32()),
+            pa.array(margin, pa.float32()),
+            pa.array(own_fit, pa.float32(), mask=np.isnan(own_fit)),
+            pa.array(anchors, pa.bool_()),
+            pa.array(names[order].tolist(), pa.list_(pa.string())),
+            pa.array(chances.tolist(), pa.list_(pa.float32())),
+        ],
+        schema=MATCHES.schema,
+    )
+
+
+if __name__ == "__main__":
+    main(match)

@@ -1,0 +1,83 @@
+"""Build networks: a backbone by name with a linear head; the only door to timm.
+
+`resnet9` is the default for small pictures on a CPU and needs no timm; `resnet9-W` sets the channels of its first block. Any other
+name is one of timm's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+RESNET9_WIDTH = 32
+
+
+def build_network(backbone: str, n_concepts: int, *, seed: int) -> torch.nn.Module:
+    """A network whose `features(pixels)` are (n, width) and whose call gives logits (n, n_concepts); weights drawn from the seed.
+
+    pixels (n, 3, side, side) float, normalised. Raises ValueError for an unknown backbone.
+    """
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    body, width = _resnet9(backbone) if backbone.split("-")[0] == "resnet9" else _from_timm(backbone)
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = body
+            self.head = nn.Linear(width, n_concepts)
+
+        def features(self, pixels: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.backbone(pixels)
+            return found
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head(self.features(pixels))
+            return logits
+
+    return Network()
+
+
+def _resnet9(backbone: str) -> tuple[Any, int]:
+    """Two residual blocks, three halvings, features = the maximum over the picture; after David Page's DAWNBench entry (2018)."""
+    from torch import nn
+
+    _, _, text = backbone.partition("-")
+    if text and not (text.isdigit() and int(text) > 0):
+        raise ValueError(f"backbone '{backbone}': after 'resnet9-' comes the width of the first block, such as resnet9-{RESNET9_WIDTH}")
+    width = int(text or RESNET9_WIDTH)
+
+    def block(n_in: int, n_out: int, *, halve: bool = False) -> nn.Sequential:
+        layers = [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)] + ([nn.MaxPool2d(2)] if halve else [])
+        return nn.Sequential(*layers, nn.BatchNorm2d(n_out), nn.ReLU())
+
+    class Residual(nn.Module):
+        def __init__(self, n: int) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(block(n, n), block(n, n))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = x + self.inner(x)
+            return y
+
+    class Maximum(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.amax((2, 3))
+
+    stages = [block(3, width), block(width, 2 * width, halve=True), Residual(2 * width), block(2 * width, 4 * width, halve=True)]
+    stages += [block(4 * width, 8 * width, halve=True), Residual(8 * width)]
+    return nn.Sequential(*stages, Maximum()), 8 * width
+
+
+def _from_timm(backbone: str) -> tuple[Any, int]:
+    import timm
+
+    if not timm.is_model(backbone):
+        near = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5])
+        raise ValueError(f"backbone '{backbone}' is neither resnet9 nor one of timm's{f' (near: {near})' if near else ''}")
+    body: Any = timm.create_model(backbone, pretrained=False, num_classes=0)
+    return body, body.num_features

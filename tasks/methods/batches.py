@@ -1,0 +1,76 @@
+"""Make batches: shuffled, varied and normalised pixels out of pictures, each step's batch the same however one got there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.methods.augmentation import Augmentation, augment, uniform
+
+if TYPE_CHECKING:
+    import torch
+
+# Mean and spread of natural photographs per channel, pixels in [0, 1]; stored beside the weights.
+PIXEL_MEAN = (0.485, 0.456, 0.406)
+PIXEL_SPREAD = (0.229, 0.224, 0.225)
+ORDER_STREAM = 99  # apart from the streams that `augment` draws from
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is trained on. pictures (n, side, side, 3) uint8, in memory or mapped from disk; classes (n,) int64 in [0, k);
+    weights (n,) float32, mean 1; keys (n,) uint64, a hash of each sample's id."""
+
+    pictures: np.ndarray
+    classes: np.ndarray
+    weights: np.ndarray
+    keys: np.ndarray
+
+
+def batches(
+    rows: Rows, *, batch_size: int, n_steps: int, first: int, seed: int, how: Augmentation
+) -> Iterator[tuple[int, np.ndarray, torch.Tensor]]:
+    """(step, places (b,) int64, pixels (b, 3, side, side) float32) of the steps `first` to n_steps - 1.
+
+    The epochs follow each other without a gap: every batch is full, every row is seen once an epoch. The next batch is made while
+    this one is used.
+    """
+    import torch
+
+    orders: dict[int, np.ndarray] = {}
+
+    def make(step: int) -> tuple[np.ndarray, np.ndarray]:
+        places, epochs = _places(rows.keys, step, batch_size, seed, orders)
+        return places, normalise(augment(rows.pictures[places], rows.keys[places], epochs, seed=seed, how=how))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead:
+        upcoming = ahead.submit(make, first)
+        for step in range(first, n_steps):
+            places, pixels = upcoming.result()
+            if step + 1 < n_steps:
+                upcoming = ahead.submit(make, step + 1)
+            yield step, places, torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def normalise(pictures: np.ndarray) -> np.ndarray:
+    """Pixels in [0, 1] to about zero mean and unit spread per channel, float32."""
+    mean, spread = np.array(PIXEL_MEAN, np.float32), np.array(PIXEL_SPREAD, np.float32)
+    normalised: np.ndarray = (pictures - mean) / spread
+    return normalised
+
+
+def _places(keys: np.ndarray, step: int, batch_size: int, seed: int, orders: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a step and the epoch that each is seen in; `orders` keeps the shuffles of the epochs in use."""
+    epochs, within = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), len(keys))
+    for old in [epoch for epoch in orders if epoch < epochs[0]]:
+        del orders[old]
+    places = np.empty(batch_size, np.int64)
+    for epoch in range(epochs[0], epochs[-1] + 1):
+        if epoch not in orders:
+            orders[epoch] = np.argsort(uniform(keys, seed, epoch, ORDER_STREAM), kind="stable")
+        places[epochs == epoch] = orders[epoch][within[epochs == epoch]]
+    return places, epochs

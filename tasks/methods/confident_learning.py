@@ -1,0 +1,67 @@
+"""Confident learning: which given concepts are errors, out of predictions by models that never saw them.
+
+Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", 2021.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+UNREACHABLE = 2.0  # a threshold that no probability passes: for concepts without examples
+TOLERANCE = 1e-6
+
+
+def thresholds(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """(n_concepts,) mean probability of each concept among the rows given it (eq. 2); out of reach where there is none."""
+    n_concepts = pred_probs.shape[1]
+    known = given >= 0
+    sizes = np.bincount(given[known], minlength=n_concepts)
+    own = pred_probs[np.flatnonzero(known), given[known]]
+    sums = np.bincount(given[known], weights=own, minlength=n_concepts)
+    return np.where(sizes > 0, np.maximum(sums / np.maximum(sizes, 1), 2 * TOLERANCE), UNREACHABLE)
+
+
+def confident_guesses(pred_probs: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """(n,) int: the concept whose threshold the row passes, the most probable one of several, -1 of none."""
+    passing = pred_probs >= limits - TOLERANCE
+    guess = np.where(passing, pred_probs, -1.0).argmax(1)
+    return np.where(passing.any(1), guess, -1)
+
+
+def confident_joint(given: np.ndarray, guesses: np.ndarray, *, n_concepts: int) -> np.ndarray:
+    """(n_concepts, n_concepts) int64 counts, given concept by confident guess (eq. 1); the diagonal is at least 1."""
+    counted = (given >= 0) & (guesses >= 0)
+    joint = np.zeros((n_concepts, n_concepts), np.int64)
+    np.add.at(joint, (given[counted], guesses[counted]), 1)
+    np.fill_diagonal(joint, np.maximum(np.diag(joint), 1))
+    return joint
+
+
+def calibrated_joint(joint: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """(n_concepts, n_concepts) float64: the joint's rows brought to the number of rows of each given concept (eq. 3)."""
+    sizes = np.bincount(given[given >= 0], minlength=len(joint))
+    scaled = joint / joint.sum(1, keepdims=True) * sizes[:, None]
+    return np.asarray(scaled * (sizes.sum() / max(scaled.sum(), 1e-12)))
+
+
+def label_issues(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """(n,) bool: rows that a confident guess contradicts and whose given concept isn't the most probable one.
+
+    pred_probs (n, n_concepts) out of fold; given (n,) int, -1 = no concept given, never an issue. The filter "confident learning"
+    of the paper: the joint's cells off the diagonal.
+    """
+    guesses = confident_guesses(pred_probs, thresholds(pred_probs, given))
+    return np.asarray((given >= 0) & (guesses >= 0) & (guesses != given) & (pred_probs.argmax(1) != given))
+
+
+def normalized_margin(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """(n,) float32 in [0, 1], 1 = good: (probability of the given concept - greatest other one + 1) / 2.
+
+    Rows without a given concept are judged by their most probable one.
+    """
+    rows = np.arange(len(given))
+    concept = np.where(given >= 0, given, pred_probs.argmax(1))
+    own = pred_probs[rows, concept]
+    others = pred_probs.copy()
+    others[rows, concept] = 0.0
+    return np.asarray(((own - others.max(1) + 1) / 2).astype(np.float32))

@@ -1,0 +1,97 @@
+"""Alternate probes and EM: what the fold networks see becomes chances for every concept and for none of them.
+
+A network's features are its own, so each network's probe is fitted and judged among the rows that this network never saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.methods.networks import FoldOutput
+from tasks.methods.posterior import Beliefs, first_image_log_probs, infer
+from tasks.methods.probes import out_of_fold_log_probs
+from tasks.methods.text_evidence import Texts, WordModel
+
+
+@dataclass(frozen=True)
+class FusionSettings:
+    """How often probes and EM alternate, and the strength of what each is told before any data."""
+
+    n_rounds: int
+    n_steps: int
+    transition_strength: float
+    smoothing: float
+    first_empty_share: float
+    l2: float
+    probe_steps: int
+    n_subfolds: int
+
+
+def fuse(
+    outputs: list[FoldOutput],
+    given: np.ndarray,
+    texts: Texts,
+    weights: np.ndarray,
+    groups: np.ndarray,
+    *,
+    n_concepts: int,
+    settings: FusionSettings,
+) -> Beliefs:
+    """Beliefs about every row from the networks' outputs, the given concepts and the texts.
+
+    groups (n,) int: copies share one and are never parted between a probe's fit and its judgement; weights (n,): 0 for rows that must
+    shape nothing. Outputs have n_concepts targets (a first round) or n_concepts + 1, the last being none of them.
+    """
+    n = len(given)
+    log_probs = gather(outputs, [output.log_probs for output in outputs], n)
+    if log_probs.shape[1] == n_concepts:
+        log_probs = first_image_log_probs(log_probs)
+    beliefs = _infer(log_probs, given, texts, weights, settings)
+    for _ in range(settings.n_rounds):
+        judged = [_judge(output, beliefs, weights, groups, settings) for output in outputs]
+        log_probs = np.log(np.maximum(gather(outputs, judged, n), 1e-9))
+        beliefs = _infer(log_probs, given, texts, weights, settings)
+    return beliefs
+
+
+def gather(outputs: list[FoldOutput], values: list[np.ndarray], n: int) -> np.ndarray:
+    """(n, ...) float64: each row's value, the mean of the networks that judged it."""
+    total = np.zeros((n, *values[0].shape[1:]))
+    count = np.zeros(n)
+    for output, value in zip(outputs, values, strict=True):
+        total[output.rows] += value
+        count[output.rows] += 1
+    return total / np.maximum(count, 1).reshape(-1, *[1] * (total.ndim - 1))
+
+
+def word_chances(word_probs: np.ndarray, words: WordModel, prior: np.ndarray) -> np.ndarray:
+    """(m, n_states) log chances of the states by the words that a network reads off an image."""
+    states = words.counts / words.counts.sum(1, keepdims=True) * prior[:, None]
+    return np.asarray(np.log(np.maximum(word_probs @ (states / states.sum(0)).T, 1e-9)))
+
+
+def _judge(output: FoldOutput, beliefs: Beliefs, weights: np.ndarray, groups: np.ndarray, settings: FusionSettings) -> np.ndarray:
+    rows = output.rows
+    parts = [output.features, output.log_probs]
+    if output.word_probs.shape[1]:
+        parts.append(word_chances(output.word_probs, beliefs.words, beliefs.prior))
+    features = np.concatenate(parts, axis=1).astype(np.float32)
+    subfolds = np.where(weights[rows] > 0, groups[rows] % settings.n_subfolds, -1)
+    targets = beliefs.posterior[rows].astype(np.float32)
+    judged = out_of_fold_log_probs(features, targets, weights[rows], subfolds, l2=settings.l2, n_steps=settings.probe_steps)
+    return np.asarray(np.exp(judged))
+
+
+def _infer(log_probs: np.ndarray, given: np.ndarray, texts: Texts, weights: np.ndarray, settings: FusionSettings) -> Beliefs:
+    return infer(
+        log_probs,
+        given,
+        texts,
+        weights,
+        n_steps=settings.n_steps,
+        transition_strength=settings.transition_strength,
+        smoothing=settings.smoothing,
+        first_empty_share=settings.first_empty_share,
+    )

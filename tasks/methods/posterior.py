@@ -1,0 +1,148 @@
+"""Infer the true state of every sample: one of the concepts, or none of them, out of image, given concept and text.
+
+EM over three signals that err independently of each other given the truth: what networks that never saw the image say of it, the concept
+that the crawl gave it (through a transition matrix), and the words of its text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.methods.text_evidence import Texts, WordModel, fit_words, text_likelihood
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """Outcome of the EM. The last state is "none of the concepts".
+
+    posterior (n, K + 1): all signals; without_given (n, K + 1): image and text alone; image (n, K + 1): the image alone, tempered;
+    transition (K + 1, K): chance of the given concept by true state; prior (K + 1,).
+    """
+
+    posterior: np.ndarray
+    without_given: np.ndarray
+    image: np.ndarray
+    transition: np.ndarray
+    prior: np.ndarray
+    words: WordModel
+    temperature: float
+
+
+def infer(
+    image_log_probs: np.ndarray,
+    given: np.ndarray,
+    texts: Texts,
+    weights: np.ndarray,
+    *,
+    n_steps: int,
+    transition_strength: float,
+    smoothing: float,
+    first_empty_share: float,
+) -> Beliefs:
+    """Run the EM.
+
+    image_log_probs (n, K + 1) float: log of the image's chances; given (n,) int, -1 = no concept given; weights (n,) float: what a
+    row counts for in every estimate (0 = only judged, as rows of the test split are). `transition_strength` rows of a prior that
+    spreads the errors evenly are added to each row of the transition matrix. Dawid and Skene 1979, with soft annotators.
+    """
+    n_states = image_log_probs.shape[1]
+    emitted = _given_frequencies(given, weights, n_states - 1)
+    transition = _even_transition(0.5, emitted)
+    scale, shift = 1.0, np.zeros(n_states)
+    image = _softmax(image_log_probs)
+    without_text = _normalised(image * _given_likelihood(transition, given))
+    posterior = without_text
+    words: WordModel | None = None
+    for _ in range(n_steps):
+        transition = fit_transition(posterior, given, weights, emitted, strength=transition_strength)
+        words = fit_words(texts, posterior, without_text, weights, words, smoothing=smoothing, first_empty_share=first_empty_share)
+        scale, shift = temper(image_log_probs, posterior, weights, scale, shift)
+        image = _softmax(scale * image_log_probs + shift)
+        prior = mean_state(posterior, weights)
+        without_text = _normalised(image * _given_likelihood(transition, given))
+        posterior = _normalised(without_text * text_likelihood(texts, words, prior))
+    if words is None:
+        raise ValueError(f"n_steps is {n_steps}: the EM needs at least 1 step")
+    without_given = _normalised(image * text_likelihood(texts, words, prior))
+    return Beliefs(posterior, without_given, image, transition, mean_state(posterior, weights), words, 1 / scale)
+
+
+def first_image_log_probs(log_probs: np.ndarray) -> np.ndarray:
+    """(n, K) log of chances of the *given* concept -> (n, K + 1) with a first guess at "none of them".
+
+    An off-topic image comes under any concept, so its chances are flat: the nearer the greatest one is to 1 / K, and the further from
+    what clear images reach (their 90 % quantile), the likelier is none of them.
+    """
+    n_concepts = log_probs.shape[1]
+    top = np.exp(log_probs.max(1))
+    clear = max(float(np.quantile(top, 0.9)), 1 / n_concepts + 1e-6)
+    none = np.clip((clear - top) / (clear - 1 / n_concepts), 0.02, 0.98)
+    return np.concatenate([log_probs + np.log1p(-none)[:, None], np.log(none)[:, None]], axis=1)
+
+
+def fit_transition(posterior: np.ndarray, given: np.ndarray, weights: np.ndarray, emitted: np.ndarray, *, strength: float) -> np.ndarray:
+    """(K + 1, K) chance of the given concept by true state; off-topic images come under the concepts as often as anything does."""
+    n_concepts = len(emitted)
+    known = given >= 0
+    counts = np.zeros((n_concepts, n_concepts))
+    mass = posterior[known, :n_concepts] * weights[known, None]
+    np.add.at(counts.T, given[known], mass)
+    total = counts.sum()
+    right = float(np.trace(counts) / total) if total > 0 else 0.5
+    start = _even_transition(1 - right, emitted)
+    rows = counts + strength * start[:n_concepts]
+    return np.vstack([rows / rows.sum(1, keepdims=True), emitted[None, :]])
+
+
+def temper(log_probs: np.ndarray, posterior: np.ndarray, weights: np.ndarray, scale: float, shift: np.ndarray) -> tuple[float, np.ndarray]:
+    """Scale and shift of the log chances that fit the posterior best: three Newton steps on the weighted cross-entropy."""
+    n_states = log_probs.shape[1]
+    total = weights.sum()
+    for _ in range(3):
+        chance = _softmax(scale * log_probs + shift)
+        excess = (chance - posterior) * weights[:, None]
+        gradient = np.append((excess * log_probs).sum(), excess.sum(0)) / total
+        mean = (chance * log_probs).sum(1, keepdims=True)
+        slope = chance * (log_probs - mean) * weights[:, None]
+        hessian = np.zeros((n_states + 1, n_states + 1))
+        hessian[0, 0] = (slope * log_probs).sum()
+        hessian[0, 1:] = hessian[1:, 0] = slope.sum(0)
+        hessian[1:, 1:] = np.diag((chance * weights[:, None]).sum(0)) - (chance * weights[:, None]).T @ chance
+        step = np.linalg.solve(hessian / total + 1e-4 * np.eye(n_states + 1), gradient)
+        scale = float(np.clip(scale - step[0], 0.05, 5.0))
+        shift = shift - step[1:]
+    return scale, shift - shift.mean()
+
+
+def _given_frequencies(given: np.ndarray, weights: np.ndarray, n_concepts: int) -> np.ndarray:
+    known = given >= 0
+    counts = np.bincount(given[known], weights=weights[known], minlength=n_concepts) + 1e-3
+    return np.asarray(counts / counts.sum())
+
+
+def _even_transition(noise: float, emitted: np.ndarray) -> np.ndarray:
+    n_concepts = len(emitted)
+    others = np.full((n_concepts, n_concepts), noise / max(n_concepts - 1, 1))
+    np.fill_diagonal(others, 1 - noise if n_concepts > 1 else 1.0)
+    return np.vstack([others, emitted[None, :]])
+
+
+def _given_likelihood(transition: np.ndarray, given: np.ndarray) -> np.ndarray:
+    likelihood = transition.T[given]
+    return np.where((given >= 0)[:, None], likelihood, 1.0)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    chance = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(np.maximum(chance / chance.sum(1, keepdims=True), 1e-12))
+
+
+def _normalised(chances: np.ndarray) -> np.ndarray:
+    return np.asarray(chances / chances.sum(1, keepdims=True))
+
+
+def mean_state(posterior: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(n_states,) weighted mean of the rows; the plain mean where every weight is 0."""
+    return np.asarray(np.average(posterior, axis=0, weights=weights if weights.sum() > 0 else None))

@@ -1,0 +1,72 @@
+"""Run rounds: predictors that never saw a row judge it, EM weighs their word against concept and text, and the next round learns from that.
+
+The predictor is a small network on pixels, or a linear probe on embeddings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tasks.methods.fusion import FusionSettings, fuse, gather
+from tasks.methods.networks import FoldOutput, NetworkSettings, out_of_fold_outputs
+from tasks.methods.posterior import Beliefs
+from tasks.methods.probes import out_of_fold_log_probs
+from tasks.methods.text_evidence import Texts
+
+
+def first_targets(given: np.ndarray, matched: np.ndarray) -> np.ndarray:
+    """(n, n_concepts) float32: the given concept where there is one, else the prototypes' probabilities `matched` (n, n_concepts)."""
+    targets = matched.astype(np.float32).copy()
+    known = given >= 0
+    targets[known] = np.eye(matched.shape[1], dtype=np.float32)[given[known]]
+    return targets
+
+
+def network_rounds(
+    images: np.ndarray,
+    targets: np.ndarray,
+    words: np.ndarray,
+    folds: np.ndarray,
+    given: np.ndarray,
+    texts: Texts,
+    weights: np.ndarray,
+    groups: np.ndarray,
+    *,
+    rounds: list[NetworkSettings],
+    fusion: FusionSettings,
+    seed: int,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[Beliefs, np.ndarray]:
+    """(beliefs, word_probs (n, n_words) float64) after one round of fold networks per entry of `rounds`.
+
+    images (n, side, side, 3) uint8; targets (n, n_concepts) of the first round; later ones learn the beliefs of the round before.
+    """
+    n_concepts = targets.shape[1]
+    outputs: list[FoldOutput] = []
+    beliefs: Beliefs | None = None
+    for number, settings in enumerate(rounds):
+        learned = targets if beliefs is None else beliefs.posterior.astype(np.float32)
+        outputs = out_of_fold_outputs(images, learned, words, folds, settings=settings, seed=seed + 100 * number, progress=progress)
+        beliefs = fuse(outputs, given, texts, weights, groups, n_concepts=n_concepts, settings=fusion)
+    if beliefs is None:
+        raise ValueError("no round of networks: give at least one number of epochs")
+    return beliefs, gather(outputs, [output.word_probs for output in outputs], len(given))
+
+
+def probe_rounds(
+    features: np.ndarray,
+    targets: np.ndarray,
+    folds: np.ndarray,
+    given: np.ndarray,
+    texts: Texts,
+    weights: np.ndarray,
+    groups: np.ndarray,
+    *,
+    fusion: FusionSettings,
+) -> Beliefs:
+    """Beliefs by linear probes on features (n, d) that are the same for all folds, such as a pretrained encoder's."""
+    log_probs = out_of_fold_log_probs(features, targets, weights, folds, l2=fusion.l2, n_steps=fusion.probe_steps)
+    output = FoldOutput(np.arange(len(given)), log_probs, np.zeros((len(given), 0), np.float32), features.astype(np.float32))
+    return fuse([output], given, texts, weights, groups, n_concepts=targets.shape[1], settings=fusion)

@@ -1,0 +1,62 @@
+"""Align samples: what several tables say of the indexed samples, in the order of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.methods.alignment import codes, matrix, padded, places
+from tasks.methods.prototypes import normalized
+
+
+@dataclass(frozen=True)
+class Samples:
+    """n indexed samples.
+
+    given (n,) int64: number of the given concept, -1 = none; groups (n,) int64: copies share one; weights (n,) float64: one over the
+    size of the group, 0 in the test split, whose rows shape nothing; folds (n,) int64, -1 in the test split; neighbors
+    (n, n_neighbors) int64 row numbers, -1 = none; similarities (n, n_neighbors) float32; embeddings (n, d) float32 of the images.
+    """
+
+    sample_ids: pa.ChunkedArray
+    crawls: pa.ChunkedArray
+    given: np.ndarray
+    groups: np.ndarray
+    weights: np.ndarray
+    folds: np.ndarray
+    neighbors: np.ndarray
+    similarities: np.ndarray
+    embeddings: np.ndarray
+
+
+def align(table: pa.Table, ids: pa.ChunkedArray) -> pa.Table:
+    """The rows of the samples `ids`, in their order. Raises ValueError for a sample that the table doesn't have."""
+    found = places(ids, table["sample_id"])
+    if (found < 0).any():
+        missing = ids[int(np.flatnonzero(found < 0)[0])]
+        raise ValueError(f"{int((found < 0).sum())} indexed samples are missing from a table, such as {missing}: run `dvc repro` again")
+    return table.take(found)
+
+
+def align_samples(
+    graph: pa.Table, records: pa.Table, embeddings: pa.Table, duplicates: pa.Table, *, names: Sequence[str], n_folds: int
+) -> Samples:
+    """Samples out of the tables neighbors, records, embeddings and duplicates; folds are numbered modulo `n_folds`."""
+    ids = graph["sample_id"]
+    copies = align(duplicates, ids)
+    groups = np.unique(copies["duplicate_group"].to_numpy().astype(str), return_inverse=True)[1].reshape(-1)
+    test = copies["split"].to_numpy() == "test"
+    return Samples(
+        ids,
+        graph["crawl"],
+        codes(align(records, ids)["concept"].to_pylist(), names),
+        groups,
+        np.where(test, 0.0, 1.0 / np.bincount(groups)[groups]),
+        np.where(test, -1, copies["fold"].to_numpy().astype(np.int64) % n_folds),
+        padded(graph["neighbors"], -1, np.int64),
+        padded(graph["similarities"], 0.0, np.float32),
+        normalized(matrix(align(embeddings, ids)["image_embedding"])),
+    )

@@ -1,0 +1,238 @@
+"""Pretrain: a small image model per arm and seed, trained on the arm's rows for the same number of samples seen.
+
+Out comes a folder with model.safetensors, config.json and curve.csv. A killed run goes on from its checkpoint; a run whose recipe
+(params, data, kind of device) is the one in config.json is not done again.
+"""
+
+import csv
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from tasks.core.errors import ParamsError, SluiceError
+from tasks.core.files import digest_of, write_atomically
+from tasks.core.params import Params
+from tasks.core.settings import Settings
+from tasks.core.shards import ShardPool
+from tasks.core.stage import Metrics, main
+from tasks.core.tables import Artifact, Source, to_json
+from tasks.methods.arms import COLUMNS, all_concepts, choose_rows, hash_keys, validation_rows
+from tasks.methods.augmentation import Augmentation
+from tasks.methods.backbones import build_network
+from tasks.methods.batches import PIXEL_MEAN, PIXEL_SPREAD, Rows
+from tasks.methods.checkpoints import read_config, write_model
+from tasks.methods.inference import predict
+from tasks.methods.metrics import accuracy
+from tasks.methods.pictures import squares
+from tasks.methods.tars import read_images
+from tasks.methods.training import DivergedError, Recipe, train
+
+CURVE = ("step", "epoch", "lr", "loss", "val_accuracy")
+DECODED_AT_ONCE = 256
+log = logging.getLogger(__name__)
+
+
+class ArmParams(Params):
+    """What one arm is trained on, and with which loss."""
+
+    rows: Literal["raw", "random", "curated"]
+    weighted: bool
+    loss: Literal["cross_entropy", "elr"]
+    logit_adjustment: float = Field(ge=0, le=2)
+
+
+class PretrainParams(Params):
+    """Backbone, budget and recipe, the same for all arms; see params.yaml for the reasons."""
+
+    format: int = Field(ge=1)
+    arms: dict[str, ArmParams]
+    backbone: str
+    image_size: int = Field(ge=16, le=1024)
+    samples_seen: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    optimizer: Literal["sgd", "adamw"]
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    warmup: float = Field(ge=0, lt=1)
+    ema_decay: float = Field(ge=0, lt=1)
+    max_gradient_norm: float = Field(ge=0)
+    label_smoothing: float = Field(ge=0, lt=1)
+    elr_momentum: float = Field(ge=0, lt=1)
+    elr_strength: float = Field(ge=0)
+    max_shift: int = Field(ge=0)
+    mirror: bool
+    colour: float = Field(ge=0, lt=1)
+    cutout: int = Field(ge=0)
+    precision: Literal["fp32", "bf16"]
+    n_threads: int = Field(ge=1)
+    points: int = Field(ge=1)
+    checkpoint_steps: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _shift_inside(self) -> "PretrainParams":
+        if self.max_shift >= self.image_size:
+            raise ValueError(f"max_shift {self.max_shift} must be smaller than image_size {self.image_size}")
+        return self
+
+    def recipe(self, arm: ArmParams) -> Recipe:
+        own = self.model_dump(exclude={"format", "arms", "backbone", "image_size", "max_shift", "mirror", "colour", "cutout"})
+        how = Augmentation(max_shift=self.max_shift, mirror=self.mirror, colour=self.colour, cutout=self.cutout)
+        return Recipe(**own, loss=arm.loss, logit_adjustment=arm.logit_adjustment, augmentation=how)
+
+
+def pretrain(
+    images: Artifact,
+    curated: Source,
+    models: Artifact,
+    arm: str,
+    seed: str,
+    params: PretrainParams,
+    pool: ShardPool,
+    settings: Settings,
+) -> Metrics:
+    """Train the arm's model; `models` is this arm's and seed's folder."""
+    if arm not in params.arms:
+        raise ParamsError(f"params.yaml: arm '{arm}' is not described under pretrain.arms (there are: {', '.join(params.arms)})")
+    how, device = params.arms[arm], settings.torch_device()
+    samples = curated.table(COLUMNS)
+    try:
+        chosen = choose_rows(samples, rows=how.rows, weighted=how.weighted, seed=int(seed))
+    except ValueError as error:
+        raise SluiceError(f"arm '{arm}': {error}") from None
+    checked, concepts = validation_rows(samples), all_concepts(samples)
+    fingerprint = recipe_digest(chosen, checked, concepts, params, how, int(seed), device)
+    before = read_config(models.path)
+    if before is not None and before["fingerprint"] == fingerprint:
+        log.info("%s: the model of this very recipe is there already", models.path)
+        return dict(before["metrics"])
+    models.path.mkdir(parents=True, exist_ok=True)
+    (models.path / "config.json").unlink(missing_ok=True)
+    pixels = models.path / ".pixels"
+    try:
+        everything = pa.concat_tables([chosen, checked])
+        pictures = decode(everything, images.path, pixels, params.image_size, pool)
+        return fit(models.path, pictures, chosen, checked, concepts, params, how, int(seed), device, fingerprint)
+    finally:
+        pixels.unlink(missing_ok=True)
+
+
+def fit(
+    folder: Path,
+    pictures: np.ndarray,
+    chosen: pa.Table,
+    checked: pa.Table,
+    concepts: Sequence[str],
+    params: PretrainParams,
+    arm: ArmParams,
+    seed: int,
+    device: str,
+    fingerprint: str,
+) -> Metrics:
+    """Train on the first pictures, watch the last ones, write the folder. `pictures`: those of `chosen`, then those of `checked`."""
+    n = chosen.num_rows
+    rows = Rows(pictures[:n], _classes(chosen, concepts), chosen["weight"].to_numpy().astype(np.float32), hash_keys(chosen["sample_id"]))
+    held_out, truth = pictures[n:], _classes(checked, concepts)
+
+    def validate(network: Any) -> float:
+        return accuracy(predict(network, held_out, precision=params.precision, device=device).argmax(1), truth)
+
+    checkpoint = folder / "checkpoint.safetensors"
+    try:
+        network, curve = train(
+            build_network(params.backbone, len(concepts), seed=seed),
+            rows,
+            recipe=params.recipe(arm),
+            seed=seed,
+            device=device,
+            checkpoint=checkpoint,
+            fingerprint=fingerprint,
+            validate=validate if len(truth) else None,
+        )
+    except DivergedError as error:
+        ids = chosen["sample_id"].take(error.places).to_pylist()
+        with write_atomically(folder / "diverged.json") as path:
+            path.write_text(to_json({"step": error.step, "sample_ids": ids}))
+        raise SluiceError(f"{error}. The batch began with samples {', '.join(ids[:3])}; all {len(ids)}: {folder}/diverged.json") from None
+    except ValueError as error:
+        raise SluiceError(f"training failed: {error}") from None
+    metrics = {"rows": n, "concepts": len(concepts), "samples_seen": params.samples_seen, **curve[-1]}
+    write_curve(folder / "curve.csv", curve)
+    config = {"backbone": params.backbone, "concepts": list(concepts), "image_size": params.image_size, "precision": params.precision}
+    config |= {"pixel_mean": PIXEL_MEAN, "pixel_spread": PIXEL_SPREAD, "fingerprint": fingerprint, "metrics": metrics}
+    write_model(folder, network, config)
+    for left in (checkpoint, folder / "diverged.json"):
+        left.unlink(missing_ok=True)
+    return metrics
+
+
+def recipe_digest(
+    chosen: pa.Table, checked: pa.Table, concepts: Sequence[str], params: PretrainParams, arm: ArmParams, seed: int, device: str
+) -> str:
+    """A digest of all that the weights depend on: rows, pixels (by the downloads' SHA-256), params but for other arms, kind of device."""
+    own = params.model_dump(exclude={"arms", "checkpoint_steps"}) | arm.model_dump()
+    columns = [table[name].to_pylist() for table in (chosen, checked) for name in ("sample_id", "sha256", "concept", "weight")]
+    return digest_of(own, columns, list(concepts), seed, device.split(":")[0])
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """One tar's share of the work: the places in the file of pixels that each key's picture goes to."""
+
+    tar: Path
+    places: dict[str, list[int]]
+
+
+def decode(rows: pa.Table, images: Path, file: Path, size: int, pool: ShardPool) -> np.ndarray:
+    """(n, size, size, 3) uint8 pictures of the rows, mapped from `file`: memory doesn't grow with the crawl, the disk holds them."""
+    shape = (rows.num_rows, size, size, 3)
+    np.memmap(file, np.uint8, "w+", shape=shape).flush()
+    jobs: dict[Path, dict[str, list[int]]] = {}
+    names = (rows[name].to_pylist() for name in ("crawl", "shard", "key"))
+    for place, (crawl, shard, key) in enumerate(zip(*names, strict=True)):
+        jobs.setdefault(images / crawl / f"{shard}.tar", {}).setdefault(key, []).append(place)
+    work = partial(decode_tar, file=file, shape=shape)
+    for _ in pool.map(work, [Decoding(tar, places) for tar, places in sorted(jobs.items())]):
+        pass
+    return np.memmap(file, np.uint8, "r", shape=shape)
+
+
+def decode_tar(job: Decoding, file: Path, shape: tuple[int, ...]) -> None:
+    """Write one tar's pictures to their places."""
+    pictures = np.memmap(file, np.uint8, "r+", shape=shape)
+    waiting: list[tuple[str, bytes]] = []
+
+    def flush() -> None:
+        for (key, _), picture in zip(waiting, squares([data for _, data in waiting], shape[1]), strict=True):
+            pictures[job.places[key]] = picture
+        waiting.clear()
+
+    for found in read_images(job.tar, job.places.keys()):
+        waiting.append(found)
+        if len(waiting) == DECODED_AT_ONCE:
+            flush()
+    flush()
+    pictures.flush()
+
+
+def write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:
+    """The curve as CSV, for `dvc plots`."""
+    with write_atomically(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, CURVE)
+        writer.writeheader()
+        writer.writerows(curve)
+
+
+def _classes(rows: pa.Table, concepts: Sequence[str]) -> np.ndarray:
+    places = {name: place for place, name in enumerate(concepts)}
+    return np.array([places[name] for name in rows["concept"].to_pylist()], np.int64)
+
+
+if __name__ == "__main__":
+    main(pretrain)

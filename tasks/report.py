@@ -1,0 +1,269 @@
+"""Report: one offline HTML page about the dataset, out of its tables, pictures and metrics.
+
+The page also shows the seconds and versions of this machine's runs, so two machines' pages differ there.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import duckdb
+import numpy as np
+from pydantic import Field
+
+from tasks.core.concepts import Concept, load_concepts
+from tasks.core.errors import ParamsError, ShardError
+from tasks.core.files import write_atomically
+from tasks.core.lineage import last_runs, read_runs
+from tasks.core.params import Params, SharedParams
+from tasks.core.stage import Metrics, main
+from tasks.core.tables import Artifact, Source
+from tasks.methods import report_label as label
+from tasks.methods import report_picks as picks
+from tasks.methods import report_queries as queries
+from tasks.methods.report_charts import dots_with_intervals, paired_histogram
+from tasks.methods.report_concepts import concept_cards
+from tasks.methods.report_gain import Comparison, compare, verdict
+from tasks.methods.report_page import MEANINGS, render, words
+from tasks.methods.report_pictures import thumbnail
+from tasks.methods.report_training import flat, training_curves
+from tasks.methods.tars import read_images
+
+Count = Annotated[int, Field(ge=1)]
+Rows = list[dict[str, Any]]
+CORRELATED = (*queries.SCORES, "confidence", "probe_score", "vote_score", "confident_score", "knn_ood_score", "mahalanobis_score")
+ARMS = ("raw", "random", "curated")
+SECTIONS = (
+    *(("funnel", "Where the rows went"), ("gain", "What the cleaning bought"), ("kept", "What is kept"), ("dropped", "What is dropped")),
+    *(("concepts", "The concepts"), ("confusion", "Given against suggested"), ("scores", "Scores"), ("label", "Nutrition label")),
+    *(("next", "What to look at next"), ("making", "How it was made")),
+)
+log = logging.getLogger(__name__)
+
+
+class ReportParams(Params):
+    """How much the page shows; `max_megabytes` stops a page that no browser would like."""
+
+    side: Count
+    quality: Annotated[int, Field(ge=1, le=100)]
+    kept_pictures: Count
+    reason_pictures: Count
+    anchor_pictures: Count
+    confused_pairs: Count
+    confused_pictures: Count
+    copy_pairs: Count
+    review_rows: Count
+    max_concepts: Count
+    max_matrix: Count
+    max_rows: Count
+    bins: Count
+    resamples: Count
+    max_megabytes: Annotated[float, Field(gt=0)]
+
+
+def report(
+    curated: Source,
+    pairs: Source,
+    prototypes: Source,
+    matches: Source,
+    scores: Source,
+    predictions: Source,
+    images: Artifact,
+    concepts: Artifact,
+    metrics: Artifact,
+    index: Artifact,
+    crawls: list[str],
+    params: ReportParams,
+    shared: SharedParams,
+) -> Metrics:
+    """Write the page to index.path. Raises ParamsError if it gets larger than params allow."""
+    tables = {"samples": curated, "pairs": pairs, "matches": matches, "scores": scores, "predictions": predictions}
+    known = load_concepts(concepts.path)
+    with queries.open_tables({name: (files_of(source), source.contract.schema) for name, source in tables.items()}) as connection:
+        comparisons = list(compare_arms(connection, params, shared.seed))
+        context = figures(connection, known, crawls, comparisons, params)
+        context |= rows_to_show(connection, known, prototypes, params)
+        context |= label_of(connection, curated, known, comparisons, context, params)
+    context |= trained(metrics.path) | making()
+    n_pictures = add_pictures(context, images.path, params)
+    page = render(context)
+    megabytes = len(page.encode()) / 1e6
+    if megabytes > params.max_megabytes:
+        raise ParamsError(f"the report has {megabytes:.1f} MB, more than report.max_megabytes: show fewer pictures or lower report.side")
+    with write_atomically(index.path) as path:
+        path.write_text(page)
+    log.info("%s: %.1f MB with %d pictures", index.path, megabytes, n_pictures)
+    return {"pictures": n_pictures}
+
+
+def files_of(source: Source) -> list[str]:
+    """The table's files, each checked against its contract."""
+    for shard in source.shards():
+        source.read(shard, columns=[source.contract.schema.names[0]])
+    return [str(source.path(shard)) for shard in source.shards()]
+
+
+def compare_arms(connection: duckdb.DuckDBPyConnection, params: ReportParams, seed: int) -> Iterator[Comparison]:
+    """The arms on every clean set, the largest set first."""
+    for clean_set, hits in queries.hits_per_set(connection):
+        order = sorted(hits, key=lambda arm: (ARMS.index(arm) if arm in ARMS else len(ARMS), arm))
+        correct = {arm: np.array(hits[arm], dtype=bool) for arm in order}
+        yield compare(clean_set=clean_set, correct=correct, resamples=params.resamples, seed=seed)
+
+
+def figures(
+    connection: duckdb.DuckDBPyConnection,
+    known: Sequence[Concept],
+    crawls: Sequence[str],
+    comparisons: Sequence[Comparison],
+    params: ReportParams,
+) -> dict[str, Any]:
+    """Counts, spreads and charts."""
+    totals, reasons = queries.totals(connection), queries.rows_per_reason(connection)
+    order = [reason.value for reason in MEANINGS]
+    found = sorted(reasons, key=lambda name: order.index(name) if name in order else len(order))
+    meanings = {reason.value: meaning for reason, meaning in MEANINGS.items()}
+    spreads = queries.histograms(connection, bins=params.bins)
+    per_crawl = {row["crawl"]: row for row in queries.rows_per_crawl(connection)}
+    per_concept = queries.concept_figures(connection, limit=len(known))
+    judged = [row for row in per_concept if row["n_judged"]]
+    return {
+        "crawls": list(crawls),
+        "sections": SECTIONS,
+        "totals": totals,
+        "reasons": reasons,
+        "funnel": [
+            {"reason": name, "meaning": meanings.get(name, ""), "share": reasons[name]["n"] / totals["n_rows"], **reasons[name]}
+            for name in found
+        ],
+        "per_crawl": [per_crawl[crawl] for crawl in crawls if crawl in per_crawl],
+        "worst": sorted(judged, key=lambda row: (row["n_right"] / row["n_judged"], row["concept"]))[: params.max_rows],
+        "verdict": verdict(comparisons[0] if comparisons else None),
+        "headline": comparisons[0] if comparisons else None,
+        "comparisons": [with_chart(one) for one in comparisons],
+        "matrix": label.matrix(queries.confusion(connection), limit=params.max_matrix),
+        "spreads": [
+            {
+                "name": name,
+                "meaning": label.SPREADS[name],
+                "chart": paired_histogram(kept=counts[True], dropped=counts[False], title=f"{words(name)}: kept and dropped rows"),
+            }
+            for name, counts in spreads.items()
+        ],
+    }
+
+
+def with_chart(one: Comparison) -> dict[str, Any]:
+    """A comparison as the page shows it."""
+    rows = [(arm.arm, arm.value, arm.low, arm.high, arm.seeds) for arm in one.arms]
+    said = ", ".join(f"{arm.arm} {100 * arm.value:.1f} %" for arm in one.arms)
+    chart = dots_with_intervals(rows, title=f"Accuracy on {words(one.clean_set)}: {said}")
+    return {"clean_set": one.clean_set, "n_pictures": one.n_pictures, "arms": one.arms, "chart": chart}
+
+
+def rows_to_show(
+    connection: duckdb.DuckDBPyConnection, known: Sequence[Concept], prototypes: Source, params: ReportParams
+) -> dict[str, Any]:
+    """The rows behind the pictures, and what is known of each concept's prototype."""
+    dropped, reasons = picks.dropped_rows(connection, limit=params.reason_pictures), queries.rows_per_reason(connection)
+    evidence = {row["evidence"]: row["n"] for row in queries.evidence_figures(connection)}
+    pairs = picks.copy_rows(connection, limit=params.copy_pairs)
+    return {
+        "kept": picks.kept_rows(connection, limit=params.kept_pictures),
+        "dropped": [
+            {"reason": reason.value, "meaning": meaning, "n": reasons[reason.value]["n"], "rows": dropped[reason.value]}
+            for reason, meaning in MEANINGS.items()
+            if dropped.get(reason.value)
+        ],
+        "copies": [
+            {"evidence": kind, "n": n, "pairs": [{"similarity": alike, "rows": rows} for one, alike, rows in pairs if one == kind]}
+            for kind, n in evidence.items()
+        ],
+        "confused": [
+            {"given": given, "suggested": suggested, "n": n, "rows": rows}
+            for given, suggested, n, rows in picks.confused_rows(connection, pairs=params.confused_pairs, limit=params.confused_pictures)
+        ],
+        "review": picks.review_rows(connection, limit=params.review_rows),
+        "concepts": concept_cards(
+            words=[{"name": one.name, "definition": one.definition, "distractors": one.distractors} for one in known],
+            figures=queries.concept_figures(connection, limit=len(known)),
+            anchors=picks.anchor_rows(connection, limit=params.anchor_pictures),
+            prototypes=prototypes.table().to_pylist(),
+            limit=params.max_concepts,
+        ),
+        "hidden_concepts": max(0, len(known) - params.max_concepts),
+    }
+
+
+def label_of(
+    connection: duckdb.DuckDBPyConnection,
+    curated: Source,
+    known: Sequence[Concept],
+    comparisons: Sequence[Comparison],
+    context: Mapping[str, Any],
+    params: ReportParams,
+) -> dict[str, Any]:
+    """The nutrition label."""
+    totals = context["totals"]
+    n_hosts, hosts = queries.host_figures(connection, limit=params.max_rows)
+    splits, names = queries.rows_per_split(connection), [one.name for one in known]
+    found = {
+        "metadata": label.metadata(totals=totals, crawls=context["crawls"], concepts=names, splits=splits),
+        "provenance": label.provenance(totals=totals, n_hosts=n_hosts, reasons=context["reasons"]),
+        "truth": label.truth(totals=totals, comparisons=comparisons),
+        "n_hosts": n_hosts,
+        "hosts": hosts,
+        "variables": queries.variable_figures(connection, curated.contract.schema),
+        "columns": CORRELATED,
+        "correlations": queries.correlations(connection, CORRELATED),
+    }
+    return {"label": found}
+
+
+def trained(folder: Path) -> dict[str, Any]:
+    """Curves and other measures out of the metrics of `pretrain` and `evaluate`, where these have run."""
+    runs = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "pretrain").glob("*.json"))}
+    file = folder / "evaluate.json"
+    return {"curves": training_curves(runs), "measures": list(flat(json.loads(file.read_text()))) if file.exists() else []}
+
+
+def making() -> dict[str, Any]:
+    """Seconds per stage, versions and machine, out of the lineage."""
+    runs = sorted(last_runs(read_runs()).values(), key=lambda run: run["started"])
+    longest = max([run["seconds"] for run in runs], default=1.0) or 1.0
+    machine = []
+    if runs:
+        last = runs[-1]
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(last["versions"].items()))
+        settings = ", ".join(f"{name} {value}" for name, value in last["settings"].items())
+        machine = [("Python", last["python"]), ("System", last["platform"]), ("Versions", versions), ("Settings", settings)]
+        machine.append(("Last run", f"{last['started'][:16].replace('T', ' ')} UTC"))
+        machine.append(("All stages", f"{sum(run['seconds'] for run in runs):.0f} s"))
+    return {"machine": machine, "runs": [{**run, "share": run["seconds"] / longest} for run in runs]}
+
+
+def add_pictures(context: dict[str, Any], folder: Path, params: ReportParams) -> int:
+    """Give every row to show its `picture`, each tar opened once. Raises ShardError if a tar lacks one."""
+    groups = [context["kept"], context["review"], *(one["rows"] for one in context["dropped"] + context["confused"])]
+    groups += [one["anchors"] for one in context["concepts"]]
+    groups += [pair["rows"] for one in context["copies"] for pair in one["pairs"]]
+    rows = [row for group in groups for row in group]
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        wanted.setdefault((row["crawl"], row["shard"]), set()).add(row["key"])
+    made: dict[tuple[str, str, str], str] = {}
+    for (crawl, shard), keys in sorted(wanted.items()):
+        try:
+            for key, data in read_images(folder / crawl / f"{shard}.tar", keys):
+                made[crawl, shard, key] = thumbnail(data, side=params.side, quality=params.quality)
+        except (OSError, ValueError) as error:
+            raise ShardError(f"pictures of shard {crawl}/{shard} can't be read ({error}): run `dvc repro` again") from None
+    for row in rows:
+        row["picture"] = made[row["crawl"], row["shard"], row["key"]]
+    return len(made)
+
+
+if __name__ == "__main__":
+    main(report)

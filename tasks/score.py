@@ -1,0 +1,254 @@
+"""Score: how far each thing about a sample can be trusted, out of predictors that never saw it, its concept, its text and its neighbours.
+
+`predictor: network` trains small networks on the pixels, fold by fold; `predictor: probe` fits linear probes on the embeddings and reads
+no image, which is the mode for a strong pretrained encoder. Rows of the test split get scores and shape nothing. Without a given concept
+there is no label to be wrong: label_score is 1, given_probability null, and the detectors judge the suggested concept.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from tasks.contracts.scores import CONTRACT
+from tasks.core.concepts import Concept, load_concepts
+from tasks.core.params import Params, SharedParams
+from tasks.core.progress import track
+from tasks.core.settings import Settings
+from tasks.core.stage import Metrics, main
+from tasks.core.tables import Artifact, Sink, Source
+from tasks.methods.alignment import codes
+from tasks.methods.calibration import calibrated
+from tasks.methods.detectors import Graph, detect
+from tasks.methods.fusion import FusionSettings
+from tasks.methods.networks import NetworkSettings
+from tasks.methods.outliers import ranks
+from tasks.methods.pictures import squares
+from tasks.methods.posterior import Beliefs
+from tasks.methods.rounds import first_targets, network_rounds, probe_rounds
+from tasks.methods.samples import Samples, align, align_samples
+from tasks.methods.suggestions import suggestions, text_scores, word_fit
+from tasks.methods.tars import read_images
+from tasks.methods.text_evidence import Texts, read_texts, text_ratio, word_targets
+
+log = logging.getLogger(__name__)
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class NetworkParams(Params):
+    """The fold networks; one round per entry of `epochs`, each learning the beliefs of the one before."""
+
+    epochs: Annotated[list[Count], Field(min_length=1)]
+    side: Annotated[int, Field(ge=8)]
+    widths: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    word_weight: Annotated[float, Field(ge=0)]
+    max_shift: Annotated[int, Field(ge=0)]
+    precision: Literal["fp32", "bf16"]
+
+
+class FusionParams(Params):
+    """The EM and its probes."""
+
+    rounds: Annotated[int, Field(ge=0)]
+    steps: Count
+    transition_strength: Positive
+    smoothing: Positive
+    first_empty_share: Share
+    l2: Annotated[float, Field(ge=0)]
+    probe_steps: Count
+    subfolds: Annotated[int, Field(ge=2)]
+
+
+class ScoreParams(Params):
+    """Who judges the rows, how the signals are weighed, and what is suggested."""
+
+    predictor: Literal["network", "probe"]
+    n_folds: Annotated[int, Field(ge=2)]
+    min_word_count: Positive
+    concept_word_count: Annotated[float, Field(ge=0)]
+    network: NetworkParams
+    fusion: FusionParams
+    calibration_bins: Count
+    calibration_share: Share
+    min_given_share: Share
+    covariance_shrinkage: Share
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The samples with what scoring needs beyond them, in the order of the index."""
+
+    samples: Samples
+    shards: list[str]
+    keys: list[str]
+    alt_texts: list[str]
+    matched: np.ndarray
+    text_similarity: np.ndarray
+
+
+def score(
+    images: Artifact,
+    records: Source,
+    embeddings: Source,
+    neighbors: Source,
+    matches: Source,
+    prototypes: Source,
+    duplicates: Source,
+    concepts: Artifact,
+    scores: Sink,
+    params: ScoreParams,
+    shared: SharedParams,
+    settings: Settings,
+) -> Metrics:
+    """Scores of every indexed sample."""
+    known = load_concepts(concepts.path)
+    names = [concept.name for concept in known]
+    rows = read_rows(records, embeddings, neighbors, matches, duplicates, names, params)
+    anchors = prototypes.table(["kind", "n_images"])
+    texts = read_texts(
+        rows.alt_texts, rows.samples.weights, named_words(known), min_count=params.min_word_count, start_count=params.concept_word_count
+    )
+    beliefs, text_log_ratio = judge(rows, texts, images, params, shared, settings)
+    table, measured = score_table(rows, names, beliefs, text_log_ratio, np.diff(texts.matrix.indptr) > 0, params)
+    scores.write_whole(table)
+    log.info("score: %d samples by %s, %.3f of them off-topic", len(rows.samples.given), params.predictor, measured["off_topic_share"])
+    images_behind = sum(n for kind, n in zip(anchors["kind"].to_pylist(), anchors["n_images"].to_pylist(), strict=True) if kind == "visual")
+    return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary), "anchors": images_behind}
+
+
+def read_rows(
+    records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, names: list[str], params: ScoreParams
+) -> Rows:
+    """Everything about the indexed samples, aligned to the index."""
+    graph, recorded = neighbors.table(), records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept"])
+    embedded, copies = (
+        embeddings.table(["sample_id", "image_embedding"]),
+        duplicates.table(["sample_id", "duplicate_group", "split", "fold"]),
+    )
+    samples = align_samples(graph, recorded, embedded, copies, names=names, n_folds=params.n_folds)
+    recorded = align(recorded, samples.sample_ids)
+    matched = align(matches.table(["sample_id", "text_similarity", "concepts", "probabilities"]), samples.sample_ids)
+    chances = np.zeros((len(samples.given), len(names)), np.float32)
+    for row, (found, values) in enumerate(zip(matched["concepts"].to_pylist(), matched["probabilities"].to_pylist(), strict=True)):
+        chances[row, codes(found, names)] = values
+    shards = [f"{crawl}/{shard}" for crawl, shard in zip(recorded["crawl"].to_pylist(), recorded["shard"].to_pylist(), strict=True)]
+    fit = np.asarray(matched["text_similarity"].to_numpy(), np.float64)
+    texts = recorded["alt_text"].to_pylist()
+    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances / np.maximum(chances.sum(1, keepdims=True), 1e-9), fit)
+
+
+def named_words(known: list[Concept]) -> list[list[str]]:
+    """The words that the concept files give to each state; other senses of a word speak for none of the concepts."""
+    own = [[concept.name, *concept.synonyms] for concept in known]
+    taken = {word for names in own for name in names for word in name.lower().split()}
+    others = [word for concept in known for words in concept.distractors for word in words.lower().split() if word not in taken]
+    return [*own, others]
+
+
+def judge(
+    rows: Rows, texts: Texts, images: Artifact, params: ScoreParams, shared: SharedParams, settings: Settings
+) -> tuple[Beliefs, np.ndarray]:
+    """(beliefs, log ratio (n,) of how well each text fits its image) by the predictor that params name."""
+    targets = first_targets(rows.samples.given, rows.matched)
+    p, f = params.network, params.fusion
+    fusion = FusionSettings(f.rounds, f.steps, f.transition_strength, f.smoothing, f.first_empty_share, f.l2, f.probe_steps, f.subfolds)
+    common = (rows.samples.folds, rows.samples.given, texts, rows.samples.weights, rows.samples.groups)
+    if params.predictor == "probe":
+        beliefs = probe_rounds(rows.samples.embeddings, targets, *common, fusion=fusion)
+        fit = np.log((beliefs.image * text_ratio(texts, beliefs.words, beliefs.prior)).sum(1))
+        rank = np.clip(ranks(np.nan_to_num(rows.text_similarity), ~np.isnan(rows.text_similarity)), 0.01, 0.99)
+        return beliefs, fit + np.where(np.isnan(rows.text_similarity), 0.0, np.log(rank / (1 - rank)))
+    widths = (p.widths[0], p.widths[1], p.widths[2], p.widths[3])
+    device = settings.torch_device()
+    networks = [
+        NetworkSettings(
+            widths, n, p.batch_size, p.learning_rate, p.weight_decay, p.word_weight, p.max_shift, p.precision, os.cpu_count() or 1, device
+        )
+        for n in p.epochs
+    ]
+    words = word_targets(texts, rows.samples.weights)
+    trained = iter(track(range(params.n_folds * sum(p.epochs)), params.n_folds * sum(p.epochs), "epochs of fold networks"))
+    beliefs, word_probs = network_rounds(
+        read_pixels(rows, images, p.side),
+        targets,
+        words,
+        *common,
+        rounds=networks,
+        fusion=fusion,
+        seed=shared.seed,
+        progress=lambda _: next(trained, None),
+    )
+    frequencies = np.average(words, axis=0, weights=rows.samples.weights) if rows.samples.weights.sum() else words.mean(0)
+    return beliefs, word_fit(words, word_probs, frequencies)
+
+
+def read_pixels(rows: Rows, images: Artifact, side: int) -> np.ndarray:
+    """(n, side, side, 3) uint8: the stored images of the rows, out of the tar shards."""
+    pixels = np.zeros((len(rows.keys), side, side, 3), np.uint8)
+    shards = np.array(rows.shards)
+    for shard in sorted(set(rows.shards)):
+        mine = np.flatnonzero(shards == shard)
+        wanted = {rows.keys[row] for row in mine}
+        found = dict(read_images(images.path / f"{shard}.tar", wanted))
+        pixels[mine] = squares([found[rows.keys[row]] for row in mine], side)
+    return pixels
+
+
+def score_table(
+    rows: Rows, names: list[str], beliefs: Beliefs, text_log_ratio: np.ndarray, has_words: np.ndarray, params: ScoreParams
+) -> tuple[pa.Table, Metrics]:
+    """(rows of the scores table in the order of the index, what was measured)."""
+    samples = rows.samples
+    n_concepts, everyone, trained = len(names), np.arange(len(samples.given)), samples.weights > 0
+    has_concept = samples.given >= 0
+    chances = calibrated(
+        beliefs.posterior,
+        beliefs.without_given,
+        samples.given,
+        beliefs.transition,
+        samples.weights,
+        n_bins=params.calibration_bins,
+        share=params.calibration_share,
+    )
+    suggested = suggestions(beliefs.posterior[:, :n_concepts], samples.given, min_given_share=params.min_given_share)
+    judged = np.where(has_concept, samples.given, suggested)
+    given, off_topic = beliefs.posterior[everyone, judged], beliefs.posterior[:, n_concepts]
+    graph = Graph(samples.neighbors, samples.similarities, samples.groups)
+    found = detect(beliefs, samples.given, judged, graph, samples.embeddings, samples.weights, shrinkage=params.covariance_shrinkage)
+    columns = [
+        samples.sample_ids,
+        samples.crawls,
+        pa.array(given, pa.float32(), mask=~has_concept),
+        off_topic,
+        pa.array(np.array(names, object)[suggested], pa.string()),
+        beliefs.posterior[everyone, suggested],
+        chances[everyone, suggested],
+        np.where(has_concept, given, 1.0),
+        1 - off_topic,
+        text_scores(text_log_ratio, has_words),
+        *found,
+    ]
+    arrays = [
+        column if isinstance(column, pa.Array | pa.ChunkedArray) else pa.array(np.clip(column, 0, 1).astype(field.type.to_pandas_dtype()))
+        for column, field in zip(columns, CONTRACT.schema, strict=True)
+    ]
+    return pa.table(arrays, CONTRACT.schema), {
+        "off_topic_share": round(float(off_topic[trained].mean()), 6) if trained.any() else None,
+        "label_noise": round(1 - float(np.trace(beliefs.transition[:-1]) / n_concepts), 6) if has_concept.any() else None,
+        "label_issues": int(found.is_label_issue.sum()),
+        "empty_text_share": round(beliefs.words.empty_share, 6),
+        "temperature": round(beliefs.temperature, 6),
+    }
+
+
+if __name__ == "__main__":
+    main(score)

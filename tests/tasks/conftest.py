@@ -1,0 +1,114 @@
+"""Fixtures for stages and commands: rows of records by hand, and a small project folder to run in."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from tasks.core.tables import Contract, Shard, Sink
+
+PARAMS = """\
+# What is in the dataset, in order of arrival.
+crawls: [demo-1, demo-2]
+demos: [demo-1, demo-2]
+arms: [raw, curated]
+seeds: [0, 1]
+
+shared:
+  seed: 0            # every random choice derives from it
+  clean: data/clean
+
+prepare_encoder:
+  crawl: demo-1      # the one it learns from
+
+ingest:
+  allow_hosts: []
+  connect: {}
+  user_agent: "sluice/0.1"
+  contact: ""
+  respect_robots: true
+  respect_noai: true
+  concurrency: 16
+  per_host_concurrency: 4
+  attempts: 2
+  deadline_s: 10.0
+  shard_deadline_s: 600.0
+  max_redirects: 5
+  max_bytes: 20_000_000
+  max_pixels: 100_000_000
+  max_side: 512
+  quality: 90
+  rows_per_shard: 1000
+  breaker_requests: 50
+  breaker_share: 0.8   # of the first requests
+"""
+
+
+def digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def make_record(number: int, **changes: Any) -> dict[str, Any]:
+    """A sound record; `number` makes its address, ids and hashes."""
+    url = f"http://demo.test/{number}.jpg"
+    record = {
+        "sample_id": digest(f"{url} text"),
+        "image_id": digest(url),
+        "crawl": "alpha",
+        "shard": "00000",
+        "key": f"{number:09d}",
+        "url": url,
+        "alt_text": f"a cat, number {number}",
+        "concept": "cat",
+        "page_url": None,
+        "extra": None,
+        "status": "ok",
+        "detail": None,
+        "sha256": hashlib.sha256(url.encode()).hexdigest(),
+        "bytes": 1000 + number,
+        "format": "jpeg",
+        "width": 64,
+        "height": 48,
+        "original_width": 640,
+        "original_height": 480,
+        "phash": number,
+        "phash_mirrored": number,
+    }
+    if changes.get("status") == "failed":
+        nothing = ("sha256", "bytes", "format", "width", "height", "original_width", "original_height", "phash", "phash_mirrored")
+        record.update(dict.fromkeys(nothing))
+    return record | changes
+
+
+def write_table(contract: Contract, root: Path, rows: list[dict[str, Any]], *, per_crawl: bool = True, shard: str = "00000") -> None:
+    """Write rows to one shard of each of their crawls (or to the one shard of a table without crawls)."""
+    crawls = list(dict.fromkeys(row["crawl"] for row in rows)) if contract.partitioned else [""]
+    sink = Sink(contract, root, crawls, per_crawl=per_crawl)
+    for crawl in crawls:
+        chosen = [row for row in rows if not contract.partitioned or row["crawl"] == crawl]
+        sink.write(Shard(crawl, shard), pa.Table.from_pylist(chosen, schema=contract.schema))
+
+
+def make_project(top: Path, repo: Path) -> Path:
+    """A project folder with the real graph, the params that its paths and `crawl add` need, and two concepts."""
+    (top / "data" / "concepts").mkdir(parents=True)
+    content = yaml.safe_load((repo / "dvc.yaml").read_text())
+    for body in content["stages"].values():
+        if "foreach" in body and "desc" in body:
+            body["do"]["desc"] = body.pop("desc")
+    (top / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (top / "params.yaml").write_text(PARAMS)
+    concepts = [{"name": "cat", "definition": "a small domestic feline"}, {"name": "dog", "definition": "a domestic canine"}]
+    (top / "data" / "concepts" / "pets.yaml").write_text(yaml.safe_dump({"concepts": concepts}))
+    return top
+
+
+@pytest.fixture
+def project(tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Such a folder, as the working directory."""
+    top = make_project(tmp_path / "project", repo)
+    monkeypatch.chdir(top)
+    return top

@@ -1,0 +1,42 @@
+"""Networks by name: shapes, equal weights for equal seeds, and no timm where none is needed."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tasks.methods.backbones import build_network
+
+
+def test_resnet9_gives_features_and_logits_at_any_size() -> None:
+    network = build_network("resnet9-4", 3, seed=0).eval()
+    for side in (16, 33, 48):
+        pixels = torch.zeros(2, 3, side, side)
+        assert network.features(pixels).shape == (2, 32)  # type: ignore[operator]
+        assert network(pixels).shape == (2, 3)
+
+
+def test_weights_come_from_the_seed() -> None:
+    first, again, other = (build_network("resnet9-4", 3, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_any_network_of_timm() -> None:
+    network = build_network("resnet18", 5, seed=0).eval()
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
+    assert network.features(torch.zeros(1, 3, 32, 32)).shape == (1, 512)  # type: ignore[operator]
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="backbone 'resnet9-wide': after 'resnet9-' comes the width of the first block, such as resnet9-32"):
+        build_network("resnet9-wide", 3, seed=0)
+    with pytest.raises(ValueError, match=r"backbone 'resnet18x' is neither resnet9 nor one of timm's \(near: .*resnet"):
+        build_network("resnet18x", 3, seed=0)
+
+
+def test_the_default_imports_neither_timm_nor_torchvision() -> None:
+    code = "import sys; from tasks.methods.backbones import build_network; build_network('resnet9', 3, seed=0)"
+    code += "; sys.exit(bool({'timm', 'torchvision', 'open_clip', 'sklearn'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,79 @@
+"""Losses against worked examples, and their gradients against finite differences in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.methods.losses import cross_entropy, elr_memory, elr_term, logit_offsets
+
+
+def logits_of(*probabilities: float) -> torch.Tensor:
+    return torch.tensor([probabilities], dtype=torch.float64).log()
+
+
+def test_cross_entropy_is_minus_log_of_the_given_class() -> None:
+    assert cross_entropy(logits_of(0.6, 0.3, 0.1), torch.tensor([0])).item() == pytest.approx(0.5108, abs=1e-4)
+
+
+def test_smoothing_spreads_a_share_of_the_target() -> None:
+    smoothed = cross_entropy(logits_of(0.6, 0.3, 0.1), torch.tensor([0]), label_smoothing=0.3).item()
+    expected = -(0.8 * math.log(0.6) + 0.1 * math.log(0.3) + 0.1 * math.log(0.1))
+    assert smoothed == pytest.approx(expected, abs=1e-9)
+
+
+def test_elr_term_of_the_worked_example() -> None:
+    term = elr_term(logits_of(0.6, 0.3, 0.1), torch.tensor([[0.7, 0.2, 0.1]], dtype=torch.float64))
+    assert term.item() == pytest.approx(-0.6733, abs=1e-4)
+
+
+def test_elr_memory_moves_by_one_minus_momentum() -> None:
+    memory = torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64)
+    moved = elr_memory(memory, logits_of(0.6, 0.3, 0.1), momentum=0.7)
+    np.testing.assert_allclose(moved.numpy(), [[0.18, 0.79, 0.03]], atol=1e-9)
+
+
+def test_elr_cancels_the_gradient_of_a_label_that_contradicts_the_early_prediction() -> None:
+    memory = torch.tensor([[0.95, 0.03, 0.02]], dtype=torch.float64)
+    gradients = []
+    for strength in (0.0, 3.0):
+        logits = logits_of(0.9, 0.06, 0.04).requires_grad_()
+        (cross_entropy(logits, torch.tensor([1])) + strength * elr_term(logits, memory)).sum().backward()  # type: ignore[no-untyped-call]
+        assert logits.grad is not None
+        gradients.append(logits.grad[0, 0].item())
+    assert gradients[0] == pytest.approx(0.9)  # plain: away from what the network said
+    assert gradients[1] < 0  # with ELR: towards it
+
+
+def test_memory_takes_no_gradient() -> None:
+    logits = logits_of(0.6, 0.3, 0.1).requires_grad_()
+    assert not elr_memory(torch.zeros(1, 3, dtype=torch.float64), logits, momentum=0.5).requires_grad
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "smoothed", "elr"])
+def test_gradients_agree_with_finite_differences(loss: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    memory = torch.rand(4, 5, generator=generator, dtype=torch.float64).softmax(1)
+    classes = torch.tensor([0, 3, 2, 4])
+    functions = {
+        "cross_entropy": lambda x: cross_entropy(x, classes),
+        "smoothed": lambda x: cross_entropy(x, classes, label_smoothing=0.1),
+        "elr": lambda x: elr_term(x, memory),
+    }
+    assert torch.autograd.gradcheck(functions[loss], (logits,), eps=1e-6, atol=1e-7)
+
+
+def test_logit_offsets_of_the_worked_example() -> None:
+    np.testing.assert_allclose(logit_offsets(np.array([0.9, 0.09, 0.01]), strength=1.0), [-0.105, -2.408, -4.605], atol=1e-3)
+    np.testing.assert_allclose(logit_offsets(np.array([90, 9, 1]), strength=0.5), [-0.0527, -1.204, -2.3026], atol=1e-3)
+
+
+def test_a_class_without_samples_gets_half_of_the_rarest() -> None:
+    assert logit_offsets(np.array([3.0, 0.0, 1.0]), strength=1.0)[1] == pytest.approx(math.log(0.5 / 4))
+
+
+def test_no_priors_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"priors must be non-negative with a positive sum, got \[0.0, 0.0\]: pass the class counts"):
+        logit_offsets(np.zeros(2), strength=1.0)
