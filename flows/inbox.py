@@ -19,10 +19,14 @@ SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.
 
 @dataclass(frozen=True)
 class Arrival:
-    """A crawl to take in. `inbox` is the folder that its manifest is moved out of, if any; `params` is params.yaml before it came."""
+    """A crawl to take in, with further words for `sluice crawl add`.
+
+    `inbox` is the folder that its manifest is moved out of, if any; `params` is params.yaml before it came.
+    """
 
     name: str
     manifest: str
+    options: tuple[str, ...] = ()
     inbox: str | None = None
     params: str = ""
 
@@ -42,14 +46,15 @@ class Arrival:
 
 def unfinished() -> list[Arrival]:
     """Crawls whose taking-in was cut short, by name."""
-    return [Arrival(**json.loads(path.read_text())) for path in sorted(JOURNAL.glob("*.json"))]
+    notes = [json.loads(path.read_text()) for path in sorted(JOURNAL.glob("*.json"))]
+    return [Arrival(**{**note, "options": tuple(note["options"])}) for note in notes]
 
 
-def waiting(inbox: Path) -> Iterator[Arrival]:
+def waiting(inbox: Path, options: tuple[str, ...] = ()) -> Iterator[Arrival]:
     """Manifests in the inbox, in order of their names."""
     for path in sorted(inbox.glob("[!.]*")):
         if path.is_file() and path.name.endswith(SUFFIXES):
-            yield Arrival(name=path.name.partition(".")[0], manifest=str(path), inbox=str(inbox))
+            yield Arrival(name=path.name.partition(".")[0], manifest=str(path), options=options, inbox=str(inbox))
 
 
 def move_out(arrival: Arrival, folder: str, reason: str = "") -> Arrival:

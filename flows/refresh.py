@@ -4,6 +4,7 @@ A crawl that one of its own stages refuses leaves no trace in the workspace. A r
 """
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,16 +24,24 @@ class CrawlRefused(SluiceError):
 
 
 @flow(name="refresh", validate_parameters=True)
-def refresh(name: str | None = None, manifest: str | None = None, inbox: str = "inbox", wait_minutes: float = 0.0) -> None:
+def refresh(
+    name: str | None = None,
+    manifest: str | None = None,
+    inbox: str = "inbox",
+    options: list[str] | None = None,
+    wait_minutes: float = 0.0,
+) -> None:
     """Take in the crawl `name` from `manifest`, or, without them, every manifest that waits in `inbox`.
 
+    `options` are further words for `sluice crawl add`, such as ["--limit", "1000"].
     Raises CrawlRefused after all that could be taken in was. Nothing new and nothing unfinished: nothing is done.
     """
     if (name is None) != (manifest is None):
         raise CrawlRefused("give both a name and a manifest, or neither to look into the inbox")
+    words = tuple(options or ())
     with workspace_lock("refresh", wait_s=60 * wait_minutes):
         begun = unfinished()
-        arrivals = [Arrival(name, manifest)] if name and manifest else list(waiting(Path(inbox)))
+        arrivals = [Arrival(name, manifest, words)] if name and manifest else list(waiting(Path(inbox), words))
         taken, refusals = take_in([*begun, *(found for found in arrivals if found.name not in {one.name for one in begun})])
         if taken:
             crawls = {arrival.name for arrival in taken}
@@ -72,9 +81,11 @@ def register(arrival: Arrival) -> Arrival:
         check_crawl_name(arrival.name)
         if registered:
             raise CrawlError(f"a crawl of this name is there already: give {arrival.manifest} another name")
+        if arrival.note.exists():
+            clear(arrival.name)
         arrival = replace(arrival, params=PARAMS_FILE.read_text())
         arrival.write()
-        sluice("crawl", "add", arrival.name, arrival.manifest)
+        sluice("crawl", "add", arrival.name, arrival.manifest, *arrival.options)
     except (CrawlError, StageFailed) as error:
         if not registered:
             undo(arrival)
@@ -107,6 +118,12 @@ def undo(arrival: Arrival) -> None:
     if before and read_params() == before:
         PARAMS_FILE.write_text(arrival.params)
     arrival.forget()
+
+
+def clear(name: str) -> None:
+    """Remove what an `add` that was killed left of a crawl that is not in the graph."""
+    with suppress(StageFailed):  # it left nothing
+        sluice("crawl", "remove", name, "--purge")
 
 
 def own_stages(crawls: set[str]) -> list[str]:

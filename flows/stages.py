@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks.core.errors import SluiceError
 from tasks.core.settings import TELEMETRY_OFF
@@ -66,8 +67,8 @@ def read_graph(folder: Path = Path()) -> Graph:
 
     with Repo(str(folder.resolve())) as repo:
         graph = repo.index.graph  # an edge u -> v says that u needs v
-        stages = [stage for stage in reversed(list(networkx.topological_sort(graph))) if getattr(stage, "name", None)]
-        needs = {stage.name: frozenset(other.name for other in networkx.descendants(graph, stage)) for stage in stages}
+        stages = [stage for stage in reversed(list(networkx.topological_sort(graph))) if _name(stage)]
+        needs = {_name(stage): frozenset(filter(None, map(_name, networkx.descendants(graph, stage)))) for stage in stages}
     return Graph(order=tuple(needs), needs=needs)
 
 
@@ -133,3 +134,8 @@ def environment() -> dict[str, str]:
     """This environment, with this Python first on the path (dvc.yaml says `python`), lines as they come, and no telemetry."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, **TELEMETRY_OFF, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _name(stage: Any) -> str:
+    """The stage's name in dvc.yaml; empty for data that `dvc add` tracks, which nothing makes."""
+    return getattr(stage, "name", None) or ""

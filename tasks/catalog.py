@@ -22,7 +22,7 @@ from tasks.methods.catalog import View, concepts_view, crawls_view, funnel_view,
 from tasks.methods.reasons import Reason
 
 DATABASE = "sluice.duckdb"
-COUNTED = ("samples", "pairs", "neighbors", "predictions", "concepts")
+COUNTED = ("samples", "pairs", "predictions", "concepts")  # not neighbors: k rows per sample, behind a join
 CONCEPTS = pa.schema(
     [
         column("name", pa.string(), "Name of the concept"),
@@ -67,7 +67,7 @@ def catalog(
         plain_view(curated),
         crawls_view(crawls),
         concepts_view(CONCEPTS, own["concepts"]),
-        funnel_view(list(Reason)),
+        funnel_view(crawls, list(Reason)),
         plain_view(pairs),
         neighbors_view(neighbors.contract.schema, patterns(neighbors)),
         plain_view(predictions),

@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_crawl(commands.add_parser("crawl", help="add, remove and list crawls"))
     commands.add_parser("plan", help="check everything and estimate rows, hours and GB before any work")
     query = commands.add_parser("query", help="ask the catalog in SQL; without SQL: a shell")
-    query.add_argument("sql", nargs="?", metavar="SQL", help="one SELECT, such as \"SELECT * FROM funnel\"")
+    query.add_argument("sql", nargs="?", metavar="SQL", help='one SELECT, such as "SELECT * FROM funnel"')
     query.add_argument("--format", choices=("table", "csv", "json"), default="table", help="how to write the answer (default: table)")
     explain = commands.add_parser("explain", help="tell one sample's story through all tables")
     explain.add_argument("sample", metavar="URL_OR_ID", help="url, sample_id or image_id; an id may be cut to 8 digits or more")

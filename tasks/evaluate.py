@@ -20,7 +20,7 @@ from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink
 from tasks.methods.checkpoints import read_config, read_model
 from tasks.methods.clean_sets import CleanSet, read_clean_set
-from tasks.methods.clip import load_encoder
+from tasks.methods.clip import Encoder, load_encoder
 from tasks.methods.gains import as_figures, compare_arms, gain_sentence
 from tasks.methods.inference import deterministic, extract_features, predict
 from tasks.methods.linear_probe import linear_probe
@@ -68,13 +68,17 @@ def evaluate(
     device = settings.torch_device()
     try:
         in_domain, near_domain, skipped = read_sets(clean.path, params)
-        with deterministic(params.n_threads):
+        with deterministic(params.n_threads, device):
             judged = [
                 judge(folder, in_domain, near_domain, params, shared.seed, device)
                 for folder in sorted(models.path.glob("*-*"))
                 if read_config(folder) is not None
             ]
-            zero_shot = judge_encoder(encoder.path, in_domain, load_concepts(concepts.path), params) if in_domain else {}
+            zero_shot = (
+                judge_encoder(load_encoder(encoder.path, device=device), in_domain, load_concepts(concepts.path), params)
+                if in_domain
+                else {}
+            )
     except ValueError as error:
         raise SluiceError(str(error)) from None
     tables = [table for _, _, _, table in judged if table is not None]
@@ -164,16 +168,15 @@ def prediction_table(probabilities: np.ndarray, clean: CleanSet, concepts: list[
     return pa.table(columns)
 
 
-def judge_encoder(folder: Path, clean: CleanSet, concepts: list[Concept], params: EvaluateParams) -> dict[str, Any]:
+def judge_encoder(encoder: Encoder, clean: CleanSet, concepts: list[Concept], params: EvaluateParams) -> dict[str, Any]:
     """Zero-shot accuracy by the concepts' names and synonyms, and retrieval between the first pictures with a text and their texts."""
-    encoder = load_encoder(folder)
     names = [concept.name for concept in concepts]
     prototypes = []
     for concept in concepts:
         texts = [prompt.format(word) for prompt in params.prompts for word in (concept.name, *concept.synonyms)]
-        mean = encoder.encode_texts(texts).astype(np.float32).mean(0)
+        mean = encoder.encode_texts(texts).mean(0)
         prototypes.append(mean / max(float(np.linalg.norm(mean)), 1e-12))
-    embeddings = encoder.encode_images(clean.pictures(encoder.image_size)).astype(np.float32)
+    embeddings = encoder.encode_images(clean.pictures(encoder.image_size))
     predicted = (embeddings @ np.stack(prototypes).T).argmax(1)
     figures: dict[str, Any] = {"zero_shot_accuracy": accuracy(predicted, clean.classes(names))}
     with_text = [place for place, text in enumerate(clean.texts) if text.strip()][: params.retrieval_pictures]
@@ -182,11 +185,11 @@ def judge_encoder(folder: Path, clean: CleanSet, concepts: list[Concept], params
     return figures
 
 
-def retrieval(encoder: Any, clean: CleanSet, images: np.ndarray, places: list[int], params: EvaluateParams) -> dict[str, float]:
+def retrieval(encoder: Encoder, clean: CleanSet, images: np.ndarray, places: list[int], params: EvaluateParams) -> dict[str, float]:
     """Recall both ways. Equal texts are one text, and any picture that carries it is a hit."""
     carried = np.array([clean.texts[place] for place in places], object)
     texts = np.unique(carried)
-    embeddings = encoder.encode_texts(list(texts)).astype(np.float32)
+    embeddings = encoder.encode_texts(list(texts))
     found = {}
     for k in params.retrieval_depths:
         found[f"image_to_text_recall_{k}"] = recall_at(images, embeddings, carried, texts, k=k)

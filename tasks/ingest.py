@@ -131,7 +131,7 @@ async def gather(urls: Mapping[str, str], settings: CrawlSettings, connect: Mapp
     async with (
         Fetcher(
             limits=limits_of(settings, workers),
-            agent=f"{settings.user_agent} (+{settings.contact})",
+            agent=f"{settings.user_agent} (+{settings.contact})" if settings.contact else settings.user_agent,
             rules=rules,
             robots=known_robots(settings.user_agent.partition("/")[0]) if settings.respect_robots else None,
             opt_out=OPT_OUT if settings.respect_noai else frozenset(),
@@ -174,7 +174,7 @@ def outcome_of(fetched: Fetched, settings: CrawlSettings) -> Outcome:
         return Outcome({**columns, "status": "failed", "detail": error.detail})
     columns |= {"status": "ok", "format": picture.format, "width": picture.width, "height": picture.height}
     columns |= {"original_width": picture.original_width, "original_height": picture.original_height}
-    columns |= {"phash": picture.phash, "phash_mirrored": picture.phash_mirrored}
+    columns |= {"phash": picture.phash, "phash_mirrored": picture.phash_mirrored, "thumbnail": picture.thumbnail}
     return Outcome(columns, picture.extension, picture.data)
 
 

@@ -34,7 +34,7 @@ from tasks.methods.pictures import squares
 from tasks.methods.tars import read_images
 from tasks.methods.training import DivergedError, Recipe, train
 
-CURVE = ("step", "epoch", "lr", "loss", "val_accuracy")
+CURVE = ("step", "epoch", "lr", "loss", "accuracy")
 DECODED_AT_ONCE = 256
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ def fit(
         raise SluiceError(f"{error}. The batch began with samples {', '.join(ids[:3])}; all {len(ids)}: {folder}/diverged.json") from None
     except ValueError as error:
         raise SluiceError(f"training failed: {error}") from None
-    metrics = {"rows": n, "concepts": len(concepts), "samples_seen": params.samples_seen, **curve[-1]}
+    metrics = {"rows": n, "concepts": len(concepts), "samples_seen": params.samples_seen, "curve": curve}
     write_curve(folder / "curve.csv", curve)
     config = {"backbone": params.backbone, "concepts": list(concepts), "image_size": params.image_size, "precision": params.precision}
     config |= {"pixel_mean": PIXEL_MEAN, "pixel_spread": PIXEL_SPREAD, "fingerprint": fingerprint, "metrics": metrics}

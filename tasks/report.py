@@ -3,38 +3,37 @@
 The page also shows the seconds and versions of this machine's runs, so two machines' pages differ there.
 """
 
+import csv
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import duckdb
-import numpy as np
 from pydantic import Field
 
 from tasks.core.concepts import Concept, load_concepts
 from tasks.core.errors import ParamsError, ShardError
 from tasks.core.files import write_atomically
 from tasks.core.lineage import last_runs, read_runs
-from tasks.core.params import Params, SharedParams
+from tasks.core.params import Params
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Source
+from tasks.methods import report_gain as gain
 from tasks.methods import report_label as label
 from tasks.methods import report_picks as picks
 from tasks.methods import report_queries as queries
-from tasks.methods.report_charts import dots_with_intervals, paired_histogram
+from tasks.methods.report_charts import paired_histogram
 from tasks.methods.report_concepts import concept_cards
-from tasks.methods.report_gain import Comparison, compare, verdict
 from tasks.methods.report_page import MEANINGS, render, words
 from tasks.methods.report_pictures import thumbnail
-from tasks.methods.report_training import flat, training_curves
+from tasks.methods.report_training import training_curves
 from tasks.methods.tars import read_images
 
 Count = Annotated[int, Field(ge=1)]
 Rows = list[dict[str, Any]]
 CORRELATED = (*queries.SCORES, "confidence", "probe_score", "vote_score", "confident_score", "knn_ood_score", "mahalanobis_score")
-ARMS = ("raw", "random", "curated")
 SECTIONS = (
     *(("funnel", "Where the rows went"), ("gain", "What the cleaning bought"), ("kept", "What is kept"), ("dropped", "What is dropped")),
     *(("concepts", "The concepts"), ("confusion", "Given against suggested"), ("scores", "Scores"), ("label", "Nutrition label")),
@@ -59,7 +58,6 @@ class ReportParams(Params):
     max_matrix: Count
     max_rows: Count
     bins: Count
-    resamples: Count
     max_megabytes: Annotated[float, Field(gt=0)]
 
 
@@ -72,21 +70,22 @@ def report(
     predictions: Source,
     images: Artifact,
     concepts: Artifact,
-    metrics: Artifact,
+    models: Artifact,
+    evaluate: Artifact,
     index: Artifact,
     crawls: list[str],
     params: ReportParams,
-    shared: SharedParams,
 ) -> Metrics:
     """Write the page to index.path. Raises ParamsError if it gets larger than params allow."""
     tables = {"samples": curated, "pairs": pairs, "matches": matches, "scores": scores, "predictions": predictions}
     known = load_concepts(concepts.path)
+    evaluated = read_json(evaluate.path)
     with queries.open_tables({name: (files_of(source), source.contract.schema) for name, source in tables.items()}) as connection:
-        comparisons = list(compare_arms(connection, params, shared.seed))
-        context = figures(connection, known, crawls, comparisons, params)
+        context = figures(connection, known, crawls, params)
         context |= rows_to_show(connection, known, prototypes, params)
-        context |= label_of(connection, curated, known, comparisons, context, params)
-    context |= trained(metrics.path) | making()
+        context |= bought(connection, evaluated, read_curves(models.path))
+        context |= label_of(connection, curated, known, context, params)
+    context |= making()
     n_pictures = add_pictures(context, images.path, params)
     page = render(context)
     megabytes = len(page.encode()) / 1e6
@@ -105,26 +104,19 @@ def files_of(source: Source) -> list[str]:
     return [str(source.path(shard)) for shard in source.shards()]
 
 
-def compare_arms(connection: duckdb.DuckDBPyConnection, params: ReportParams, seed: int) -> Iterator[Comparison]:
-    """The arms on every clean set, the largest set first."""
-    for clean_set, hits in queries.hits_per_set(connection):
-        order = sorted(hits, key=lambda arm: (ARMS.index(arm) if arm in ARMS else len(ARMS), arm))
-        correct = {arm: np.array(hits[arm], dtype=bool) for arm in order}
-        yield compare(clean_set=clean_set, correct=correct, resamples=params.resamples, seed=seed)
+def read_json(path: Path) -> dict[str, Any]:
+    """A stage's metrics; nothing if it has not run."""
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def figures(
-    connection: duckdb.DuckDBPyConnection,
-    known: Sequence[Concept],
-    crawls: Sequence[str],
-    comparisons: Sequence[Comparison],
-    params: ReportParams,
-) -> dict[str, Any]:
+def read_curves(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """The training curves, by ARM-SEED."""
+    return {path.parent.name: list(csv.DictReader(path.read_text().splitlines())) for path in sorted(folder.glob("*/curve.csv"))}
+
+
+def figures(connection: duckdb.DuckDBPyConnection, known: Sequence[Concept], crawls: Sequence[str], params: ReportParams) -> dict[str, Any]:
     """Counts, spreads and charts."""
     totals, reasons = queries.totals(connection), queries.rows_per_reason(connection)
-    order = [reason.value for reason in MEANINGS]
-    found = sorted(reasons, key=lambda name: order.index(name) if name in order else len(order))
-    meanings = {reason.value: meaning for reason, meaning in MEANINGS.items()}
     spreads = queries.histograms(connection, bins=params.bins)
     per_crawl = {row["crawl"]: row for row in queries.rows_per_crawl(connection)}
     per_concept = queries.concept_figures(connection, limit=len(known))
@@ -134,15 +126,9 @@ def figures(
         "sections": SECTIONS,
         "totals": totals,
         "reasons": reasons,
-        "funnel": [
-            {"reason": name, "meaning": meanings.get(name, ""), "share": reasons[name]["n"] / totals["n_rows"], **reasons[name]}
-            for name in found
-        ],
+        "funnel": label.funnel(reasons, [(reason.value, meaning) for reason, meaning in MEANINGS.items()], n_rows=totals["n_rows"]),
         "per_crawl": [per_crawl[crawl] for crawl in crawls if crawl in per_crawl],
         "worst": sorted(judged, key=lambda row: (row["n_right"] / row["n_judged"], row["concept"]))[: params.max_rows],
-        "verdict": verdict(comparisons[0] if comparisons else None),
-        "headline": comparisons[0] if comparisons else None,
-        "comparisons": [with_chart(one) for one in comparisons],
         "matrix": label.matrix(queries.confusion(connection), limit=params.max_matrix),
         "spreads": [
             {
@@ -155,12 +141,24 @@ def figures(
     }
 
 
-def with_chart(one: Comparison) -> dict[str, Any]:
-    """A comparison as the page shows it."""
-    rows = [(arm.arm, arm.value, arm.low, arm.high, arm.seeds) for arm in one.arms]
-    said = ", ".join(f"{arm.arm} {100 * arm.value:.1f} %" for arm in one.arms)
-    chart = dots_with_intervals(rows, title=f"Accuracy on {words(one.clean_set)}: {said}")
-    return {"clean_set": one.clean_set, "n_pictures": one.n_pictures, "arms": one.arms, "chart": chart}
+def bought(
+    connection: duckdb.DuckDBPyConnection, evaluated: Mapping[str, Any], runs: Mapping[str, Sequence[Mapping[str, str]]]
+) -> dict[str, Any]:
+    """What the cleaning bought: `evaluate`'s sentence and figures, the arms by concept, and the training curves."""
+    compared = gain.comparisons(evaluated)
+    n_clean, accuracies = queries.accuracy_per_concept(connection)
+    arms, others = gain.other_measures(evaluated)
+    return {
+        "verdict": evaluated.get("sentence", "What the cleaning bought is not measured yet."),
+        "headline": compared[0].treated if compared else None,
+        "n_clean": n_clean,
+        "comparisons": [{"figure": one.figure, "arms": one.arms, "chart": gain.chart(one)} for one in compared],
+        "arms": arms,
+        "measures": others,
+        "encoder": list(gain.flat(evaluated.get("encoder", {}))),
+        "by_concept": gain.by_concept(accuracies),
+        "curves": training_curves(runs),
+    }
 
 
 def rows_to_show(
@@ -201,7 +199,6 @@ def label_of(
     connection: duckdb.DuckDBPyConnection,
     curated: Source,
     known: Sequence[Concept],
-    comparisons: Sequence[Comparison],
     context: Mapping[str, Any],
     params: ReportParams,
 ) -> dict[str, Any]:
@@ -212,7 +209,7 @@ def label_of(
     found = {
         "metadata": label.metadata(totals=totals, crawls=context["crawls"], concepts=names, splits=splits),
         "provenance": label.provenance(totals=totals, n_hosts=n_hosts, reasons=context["reasons"]),
-        "truth": label.truth(totals=totals, comparisons=comparisons),
+        "truth": label.truth(totals=totals, n_clean=context["n_clean"]),
         "n_hosts": n_hosts,
         "hosts": hosts,
         "variables": queries.variable_figures(connection, curated.contract.schema),
@@ -222,26 +219,11 @@ def label_of(
     return {"label": found}
 
 
-def trained(folder: Path) -> dict[str, Any]:
-    """Curves and other measures out of the metrics of `pretrain` and `evaluate`, where these have run."""
-    runs = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "pretrain").glob("*.json"))}
-    file = folder / "evaluate.json"
-    return {"curves": training_curves(runs), "measures": list(flat(json.loads(file.read_text()))) if file.exists() else []}
-
-
 def making() -> dict[str, Any]:
     """Seconds per stage, versions and machine, out of the lineage."""
     runs = sorted(last_runs(read_runs()).values(), key=lambda run: run["started"])
     longest = max([run["seconds"] for run in runs], default=1.0) or 1.0
-    machine = []
-    if runs:
-        last = runs[-1]
-        versions = ", ".join(f"{name} {version}" for name, version in sorted(last["versions"].items()))
-        settings = ", ".join(f"{name} {value}" for name, value in last["settings"].items())
-        machine = [("Python", last["python"]), ("System", last["platform"]), ("Versions", versions), ("Settings", settings)]
-        machine.append(("Last run", f"{last['started'][:16].replace('T', ' ')} UTC"))
-        machine.append(("All stages", f"{sum(run['seconds'] for run in runs):.0f} s"))
-    return {"machine": machine, "runs": [{**run, "share": run["seconds"] / longest} for run in runs]}
+    return {"machine": label.machine(runs), "runs": [{**run, "share": run["seconds"] / longest} for run in runs]}
 
 
 def add_pictures(context: dict[str, Any], folder: Path, params: ReportParams) -> int:

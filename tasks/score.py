@@ -167,14 +167,10 @@ def judge(
         fit = np.log((beliefs.image * text_ratio(texts, beliefs.words, beliefs.prior)).sum(1))
         rank = np.clip(ranks(np.nan_to_num(rows.text_similarity), ~np.isnan(rows.text_similarity)), 0.01, 0.99)
         return beliefs, fit + np.where(np.isnan(rows.text_similarity), 0.0, np.log(rank / (1 - rank)))
-    widths = (p.widths[0], p.widths[1], p.widths[2], p.widths[3])
+    threads = os.cpu_count() or 1
     device = settings.torch_device()
-    networks = [
-        NetworkSettings(
-            widths, n, p.batch_size, p.learning_rate, p.weight_decay, p.word_weight, p.max_shift, p.precision, os.cpu_count() or 1, device
-        )
-        for n in p.epochs
-    ]
+    shape = (tuple(p.widths), p.batch_size, p.learning_rate, p.weight_decay, p.word_weight, p.max_shift, p.precision)
+    networks = [NetworkSettings(n_epochs, *shape, threads, device) for n_epochs in p.epochs]
     words = word_targets(texts, rows.samples.weights)
     trained = iter(track(range(params.n_folds * sum(p.epochs)), params.n_folds * sum(p.epochs), "epochs of fold networks"))
     beliefs, word_probs = network_rounds(

@@ -99,9 +99,7 @@ def test_no_path_under_data_in_code():
 
 def test_every_stage_has_a_description():
     stages = yaml.safe_load((REPO / "dvc.yaml").read_text())["stages"]
-    assert all(body.get("desc") for body in stages.values())
-
-
+    assert all(body.get("do", body).get("desc") for body in stages.values())
 
 
 def test_no_file_names_a_registry_or_this_machine():

@@ -103,11 +103,12 @@ def stage_function(name: str) -> Any:
 
 
 def count_rows(name: str, values: Mapping[str, Any]) -> int | None:
-    """Rows of a crawl's manifest, which is checked with its settings and concepts; None for a demo that isn't made yet."""
+    """Rows of a crawl's manifest, which is checked with its settings and concepts; of a demo not made yet, what params.yaml says."""
     folder = folder_of(name, values)
     if not folder.exists():
         if name in (values.get("demos") or []):
-            return None
+            demos = (values.get("generate") or {}).get("crawls") or {}
+            return (demos.get(name) or {}).get("rows")
         raise CrawlError(f"crawl '{name}' stands in params.yaml, but {folder} is not there: add it with `sluice crawl add`, or `dvc pull`")
     read_settings(folder)
     table = read_manifest(folder)

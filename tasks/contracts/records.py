@@ -31,6 +31,7 @@ CONTRACT = Contract(
             column("original_height", pa.int32(), "Height of the downloaded image in pixels", nullable=True),
             column("phash", pa.uint64(), "64-bit perceptual hash of the image", nullable=True),
             column("phash_mirrored", pa.uint64(), "64-bit perceptual hash of the mirrored image", nullable=True),
+            column("thumbnail", pa.binary(), "32 x 32 grey pixels, row by row: confirms copies without decoding again", nullable=True),
         ]
     ),
 )

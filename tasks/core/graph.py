@@ -55,11 +55,11 @@ class StageEntry:
 
     @property
     def code(self) -> tuple[str, ...]:
-        return tuple(entry.template for entry in self.deps if entry.template.endswith(".py"))
+        return tuple(entry.template for entry in self.deps if entry.template.startswith("tasks/"))
 
     @property
     def data(self) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.deps if not entry.template.endswith(".py"))
+        return tuple(entry for entry in self.deps if not entry.template.startswith("tasks/"))
 
     def placeholders(self) -> list[str]:
         """The names of the command's arguments, in order: ["item"], or ["item.arm", "item.seed"]."""

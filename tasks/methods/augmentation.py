@@ -44,7 +44,9 @@ def augment(pictures: np.ndarray, keys: np.ndarray, epochs: np.ndarray, *, seed:
     mirrored = (draws[2] < 0.5) & how.mirror
     columns = _reflect(np.where(mirrored[:, None], steps[::-1], steps) + right[:, None], side)
     rows = _reflect(steps + down[:, None], side)
-    varied: np.ndarray = pictures[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float32) * np.float32(1 / 255)
+    varied: np.ndarray = pictures[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float32) * np.float32(
+        1 / 255
+    )
     if how.colour:
         varied = _recolour(varied, 1 + how.colour * (2 * np.stack(draws[3:8], 1) - 1).astype(np.float32))
     if how.cutout:

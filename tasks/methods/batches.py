@@ -41,6 +41,8 @@ def batches(
     """
     import torch
 
+    if first >= n_steps:
+        return
     orders: dict[int, np.ndarray] = {}
 
     def make(step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -64,11 +64,15 @@ def table_view(name: str, doc: str, schema: pa.Schema, patterns: Sequence[str]) 
     return View(name, doc, rows_of(schema, patterns), sentences(schema))
 
 
+def in_order(names: Sequence[str]) -> str:
+    """Rows (place, name), 1 first, for a VALUES clause, which can't be empty."""
+    return ", ".join(f"({place}, {literal(name)})" for place, name in enumerate(names, start=1)) or "(0, NULL)"
+
+
 def crawls_view(crawls: Sequence[str]) -> View:
     """One row per crawl, in order of arrival; counts come from `samples`."""
-    arrivals = ", ".join(f"({place}, {literal(crawl)})" for place, crawl in enumerate(crawls, start=1))
     query = f"""
-        WITH arrivals(arrival, crawl) AS (VALUES {arrivals or "(0, NULL)"}),
+        WITH arrivals(arrival, crawl) AS (VALUES {in_order(crawls)}),
         counts AS (
             SELECT crawl, count(*) AS n_rows, count(DISTINCT image_id) AS n_images, count(*) FILTER (status = 'ok') AS n_ok,
                 count(*) FILTER (keep) AS n_kept
@@ -89,15 +93,15 @@ def crawls_view(crawls: Sequence[str]) -> View:
     return View("crawls", "One row per crawl, in order of arrival", query, columns)
 
 
-def funnel_view(reasons: Sequence[str]) -> View:
+def funnel_view(crawls: Sequence[str], reasons: Sequence[str]) -> View:
     """One row per crawl and reason that occurs, in the funnel's order; the last step is `kept`."""
-    steps = ", ".join(f"({place}, {literal(reason)})" for place, reason in enumerate([*reasons, KEPT], start=1))
     query = f"""
-        WITH steps(step, reason) AS (VALUES {steps}),
+        WITH arrivals(arrival, crawl) AS (VALUES {in_order(crawls)}),
+        steps(step, reason) AS (VALUES {in_order([*reasons, KEPT])}),
         counts AS (SELECT crawl, coalesce(reason, {literal(KEPT)}) AS reason, count(*) AS n_rows FROM samples GROUP BY ALL)
         SELECT crawl, step, reason, n_rows,
             CAST(CASE reason WHEN {literal(KEPT)} THEN n_rows ELSE coalesce(sum(n_rows) OVER later, 0) END AS BIGINT) AS n_left
-        FROM counts LEFT JOIN steps USING (reason) LEFT JOIN (SELECT crawl, arrival FROM crawls) USING (crawl)
+        FROM counts LEFT JOIN steps USING (reason) LEFT JOIN arrivals USING (crawl)
         WINDOW later AS (PARTITION BY crawl ORDER BY step DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
         ORDER BY arrival, step"""
     columns = {
@@ -134,10 +138,13 @@ def concepts_view(schema: pa.Schema, patterns: Sequence[str]) -> View:
 
 
 def neighbors_view(schema: pa.Schema, patterns: Sequence[str]) -> View:
-    """One row per sample and neighbour; positions are replaced by ids."""
+    """One row per sample and neighbour; positions are replaced by ids.
+
+    Not materialised, so that a condition on sample_id reaches the files: a lookup among a million samples takes 0.02 s, not 0.6 s.
+    """
     query = f"""
-        WITH graph AS ({rows_of(schema, patterns)}),
-        edges AS (
+        WITH graph AS NOT MATERIALIZED ({rows_of(schema, patterns)}),
+        edges AS NOT MATERIALIZED (
             SELECT sample_id, crawl, unnest(neighbors) AS neighbor, unnest(similarities) AS similarity,
                 generate_subscripts(neighbors, 1) AS rank
             FROM graph

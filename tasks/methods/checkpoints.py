@@ -38,23 +38,6 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise ValueError(f"{path} is no checkpoint of this project ({error}): delete it to start again") from None
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The optimizer's per-parameter state by flat names."""
-    import torch
-
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, found in state.items() for name, value in found.items() if isinstance(value, torch.Tensor)}
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave; learning rates are the schedule's business."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
 def write_model(folder: Path, network: torch.nn.Module, config: dict[str, Any]) -> None:
     """model.safetensors and, last, config.json (backbone, concepts, image_size, ...): a folder with config.json is whole."""
     save_tensors(folder / "model.safetensors", dict(network.state_dict()), {})

@@ -149,8 +149,8 @@ def _original(rng: np.random.Generator, kind: Kind, concept: str, subject: str) 
 
 
 def _shown(rng: np.random.Generator, row: _Row) -> _Row:
-    """A popular row as it is, or, three times out of four, its picture encoded anew at an address of the crawl's own."""
-    return row if rng.random() < 0.25 else replace(row, url="", alt_text="")
+    """A popular row as it is, or, every second time, its picture encoded anew at an address of the crawl's own."""
+    return row if rng.random() < 0.5 else replace(row, url="", alt_text="")
 
 
 def _copies(rng: np.random.Generator, originals: list[_Row], n_exact: int, n_near: int, n_second: int) -> Iterator[_Row]:

@@ -37,8 +37,8 @@ def crawl_figures(files: Sequence[str]) -> dict[str, float]:
     `largest_duplicate_share` is the share of the fetched images that one SHA-256 has; samples that share an address count once.
     """
     if not files:
-        names = ("distinct_share", "success_share", "described_share", "text_share", "concept_share", "largest_duplicate_share")
-        return {"n_rows": 0, **dict.fromkeys(names, 0.0)}
+        shares = ("distinct_share", "success_share", "described_share", "text_share", "concept_share", "largest_duplicate_share")
+        return {"n_rows": 0, **dict.fromkeys(shares, 0.0)}
     with connect() as connection:
         found = connection.execute(FIGURES, {"files": list(files)})
         names, values = [item[0] for item in found.description], found.fetchall()[0]

@@ -47,7 +47,7 @@ def fuse(
     n = len(given)
     log_probs = gather(outputs, [output.log_probs for output in outputs], n)
     if log_probs.shape[1] == n_concepts:
-        log_probs = first_image_log_probs(log_probs)
+        log_probs = first_image_log_probs(log_probs, weights > 0)
     beliefs = _infer(log_probs, given, texts, weights, settings)
     for _ in range(settings.n_rounds):
         judged = [_judge(output, beliefs, weights, groups, settings) for output in outputs]

@@ -27,8 +27,8 @@ class NetworkSettings:
     share of the loss that belongs to the words; `precision` the arithmetic of the forward pass.
     """
 
-    widths: tuple[int, int, int, int]
     n_epochs: int
+    widths: tuple[int, ...]
     batch_size: int
     learning_rate: float
     weight_decay: float
@@ -102,7 +102,7 @@ def fit_network(
     plain = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, nesterov=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=n_steps + 1, pct_start=0.25)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rise_and_fall(step, n_steps))
     network.train()
     for epoch in range(settings.n_epochs):
         for rows in batches(train, settings.batch_size, generator):
@@ -115,6 +115,12 @@ def fit_network(
         if progress:
             progress(epoch)
     return network
+
+
+def rise_and_fall(step: int, n_steps: int) -> float:
+    """Share of the learning rate at a step: up in a straight line over the first quarter, then down to nothing."""
+    peak = max(1, n_steps // 4)
+    return max(0.0, min((step + 1) / peak, (n_steps - step) / max(1, n_steps - peak)))
 
 
 def batch_loss(network: Any, pixels: torch.Tensor, targets: np.ndarray, words: np.ndarray, settings: NetworkSettings) -> torch.Tensor:
@@ -146,7 +152,7 @@ def judge(network: Any, images: np.ndarray, rows: np.ndarray, settings: NetworkS
     return FoldOutput(rows, *columns)
 
 
-def build_network(widths: tuple[int, int, int, int], n_targets: int, n_words: int) -> torch.nn.Module:
+def build_network(widths: tuple[int, ...], n_targets: int, n_words: int) -> torch.nn.Module:
     """ResNet-9 in miniature: two residual blocks, three halvings, two linear heads on the pooled features."""
     from torch import nn
 
@@ -164,13 +170,13 @@ def build_network(widths: tuple[int, int, int, int], n_targets: int, n_words: in
             self.middle = nn.Sequential(block(second, third, pool=True), block(third, last, pool=True))
             self.late = nn.Sequential(block(last, last), block(last, last))
             self.concept_head = nn.Linear(last, n_targets)
-            self.word_head = nn.Linear(last, n_words)
+            self.word_head = nn.Linear(last, max(n_words, 1))
 
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             x = self.stem(pixels)
             x = self.middle(x + self.early(x))
             features = (x + self.late(x)).amax((2, 3))
-            return self.concept_head(features), self.word_head(features), features
+            return self.concept_head(features), self.word_head(features)[:, :n_words], features
 
     return SmallNetwork()
 

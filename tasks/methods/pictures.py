@@ -10,10 +10,11 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from tasks.methods.perceptual import SIDE, thumbnail
+
 KEPT = {"jpeg": "jpg", "png": "png", "webp": "webp"}  # formats that stay as they are, and their file extensions
 KEPT_MODES = frozenset({"RGB", "L", "1", "P", "LA", "PA", "RGBA"})  # what every reader shows alike: no CMYK, no 16 bits
 ORIENTATION = 0x0112
-HASH_SIDE = 32  # pixels; what imagehash.phash shrinks to for its 64 bits
 # What Pillow and its decoders raise on hostile bytes.
 DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError, RuntimeError, MemoryError,
@@ -31,7 +32,10 @@ class PictureError(ValueError):
 
 @dataclass(frozen=True)
 class Picture:
-    """`data` is what to store, `extension` its file name's end; `format` and the original sizes (upright) are those of the download."""
+    """`data` is what to store, `extension` its file name's end; `format` and the original sizes (upright) are those of the download.
+
+    `thumbnail` holds 32 x 32 grey pixels (`perceptual.thumbnail`).
+    """
 
     data: bytes
     extension: str
@@ -42,6 +46,7 @@ class Picture:
     original_height: int
     phash: int
     phash_mirrored: int
+    thumbnail: bytes
 
 
 def sniff(data: bytes) -> str | None:
@@ -92,7 +97,7 @@ def _picture(data: bytes, name: str, image: Image.Image, max_side: int, quality:
     if orientation >= 5:
         width, height = height, width
     stored = (data, KEPT[name]) if keep else (_encode(rgb, quality), "jpg")
-    return Picture(*stored, name, *rgb.size, width, height, *perceptual_hashes(rgb))
+    return Picture(*stored, name, *rgb.size, width, height, *perceptual_hashes(rgb), thumbnail(rgb))
 
 
 def _open(data: bytes, max_pixels: int) -> tuple[str, Image.Image]:
@@ -166,7 +171,7 @@ def perceptual_hashes(rgb: Image.Image) -> tuple[int, int]:
     """64-bit pHash of an image and of its mirror image, as `imagehash.phash` gives them (most significant bit first)."""
     import imagehash
 
-    small = rgb.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.LANCZOS)
+    small = Image.frombytes("L", (SIDE, SIDE), thumbnail(rgb))  # what imagehash.phash would shrink to
     mirrored = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     first, second = (int.from_bytes(np.packbits(imagehash.phash(image).hash).tobytes(), "big") for image in (small, mirrored))
     return first, second

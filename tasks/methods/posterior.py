@@ -69,15 +69,15 @@ def infer(
     return Beliefs(posterior, without_given, image, transition, mean_state(posterior, weights), words, 1 / scale)
 
 
-def first_image_log_probs(log_probs: np.ndarray) -> np.ndarray:
+def first_image_log_probs(log_probs: np.ndarray, shaping: np.ndarray) -> np.ndarray:
     """(n, K) log of chances of the *given* concept -> (n, K + 1) with a first guess at "none of them".
 
     An off-topic image comes under any concept, so its chances are flat: the nearer the greatest one is to 1 / K, and the further from
-    what clear images reach (their 90 % quantile), the likelier is none of them.
+    what clear images reach (the 90 % quantile of the rows `shaping`, (n,) bool), the likelier is none of them.
     """
     n_concepts = log_probs.shape[1]
     top = np.exp(log_probs.max(1))
-    clear = max(float(np.quantile(top, 0.9)), 1 / n_concepts + 1e-6)
+    clear = max(float(np.quantile(top[shaping] if shaping.any() else top, 0.9)), 1 / n_concepts + 1e-6)
     none = np.clip((clear - top) / (clear - 1 / n_concepts), 0.02, 0.98)
     return np.concatenate([log_probs + np.log1p(-none)[:, None], np.log(none)[:, None]], axis=1)
 

@@ -32,28 +32,30 @@ def fit_probe(features: np.ndarray, targets: np.ndarray, weights: np.ndarray, *,
 
     Features are standardised; `l2` is the penalty per coefficient on the mean loss. Without a row it is uniform.
     """
-    import torch
+    from scipy.optimize import minimize
 
     d, n_targets = features.shape[1], targets.shape[1]
     if not len(features) or weights.sum() <= 0:
         return np.zeros(d), np.ones(d), np.zeros((d, n_targets)), np.zeros(n_targets)
     mean = np.average(features, axis=0, weights=weights)
     spread = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights)) + 1e-6
-    x = torch.from_numpy(((features - mean) / spread).astype(np.float32))
-    y = torch.from_numpy(targets.astype(np.float32))
-    w = torch.from_numpy((weights / weights.sum()).astype(np.float32))[:, None]
-    coefficients = torch.zeros(d, n_targets, requires_grad=True)
-    intercepts = torch.zeros(n_targets, requires_grad=True)
-    optimizer = torch.optim.LBFGS([coefficients, intercepts], max_iter=n_steps, history_size=10, line_search_fn="strong_wolfe")
+    x = ((features - mean) / spread).astype(np.float32)
+    share = (weights / weights.sum()).astype(np.float32)[:, None]
 
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = -(w * y * (x @ coefficients + intercepts).log_softmax(1)).sum() + l2 * coefficients.square().sum()
-        value.backward()
-        return value
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        coefficients = flat.reshape(d + 1, n_targets)
+        logits = x @ coefficients[:d].astype(np.float32) + coefficients[d].astype(np.float32)
+        logits -= logits.max(1, keepdims=True)
+        chance = np.exp(logits)
+        total = chance.sum(1, keepdims=True)
+        value = float((share * targets * (np.log(total) - logits)).sum(dtype=np.float64)) + l2 * float((coefficients[:d] ** 2).sum())
+        excess = share * (chance / total * targets.sum(1, keepdims=True) - targets)
+        gradient = np.vstack([x.T @ excess + 2 * l2 * coefficients[:d], excess.sum(0)])
+        return value, gradient.astype(np.float64).ravel()
 
-    optimizer.step(loss)
-    return mean, spread, coefficients.detach().numpy().astype(np.float64), intercepts.detach().numpy().astype(np.float64)
+    found = minimize(loss, np.zeros((d + 1) * n_targets), jac=True, method="L-BFGS-B", options={"maxiter": n_steps}).x
+    coefficients = found.reshape(d + 1, n_targets)
+    return mean, spread, coefficients[:d], coefficients[d]
 
 
 def probe_probs(features: np.ndarray, probe: Probe) -> np.ndarray:

@@ -27,9 +27,14 @@ def paired_histogram(*, kept: Sequence[int], dropped: Sequence[int], title: str)
     return _svg(width, height, title, parts)
 
 
-def dots_with_intervals(rows: Sequence[tuple[str, float, float, float, Sequence[float]]], *, title: str) -> Markup:
-    """One line per row (name, value, low, high, single runs), all shares in [0, 1]: a dot, its interval, and the runs as small rings."""
-    values = [value for row in rows for value in (*row[1:4], *row[4])]
+def dots_with_intervals(
+    rows: Sequence[tuple[str, float, float | None, float | None, Sequence[float]]], *, baseline: str, title: str
+) -> Markup:
+    """One line per row (name, value, low, high, single runs), all shares: a dot, its interval if it has one, and the runs as rings.
+
+    The baseline's value is drawn through all lines: an interval that doesn't touch it is a difference.
+    """
+    values = [value for row in rows for value in (*row[1:4], *row[4]) if value is not None]
     ticks = _ticks(min(values, default=0.0), max(values, default=1.0))
     low, high = ticks[0], ticks[-1]
     height, left = 44 * len(rows) + 40, 130
@@ -39,18 +44,20 @@ def dots_with_intervals(rows: Sequence[tuple[str, float, float, float, Sequence[
 
     parts = [_line(x(tick), 8, x(tick), height - 30, "grid") for tick in ticks]
     parts += [_text(x(tick), height - 12, f"{100 * tick:g} %") for tick in ticks]
+    parts += [_line(x(row[1]), 8, x(row[1]), height - 30, "baseline") for row in rows if row[0] == baseline]
     for place, (name, value, least, most, runs) in enumerate(rows):
         y = 44 * place + 30
         kind = "kept" if name == "curated" else "other"
         parts.append(_text(left - 14, y + 4, name, "end", "name"))
-        parts.append(_line(x(least), y, x(most), y, f"interval {kind}"))
+        if least is not None and most is not None:
+            parts.append(_line(x(least), y, x(most), y, f"interval {kind}"))
         parts += [f'<circle cx="{x(run):.1f}" cy="{y + 11}" r="2.6" class="ring {kind}"/>' for run in runs]
         parts.append(f'<circle cx="{x(value):.1f}" cy="{y}" r="5.5" class="dot {kind}"/>')
         parts.append(_text(x(value), y - 10, f"{100 * value:.1f}", "middle", "value"))
     return _svg(WIDTH, height, title, parts)
 
 
-def lines(series: Sequence[tuple[str, str, Sequence[tuple[float, float]]]], *, title: str, x_title: str, y_title: str) -> Markup:
+def lines(series: Sequence[tuple[str, str, Sequence[tuple[float, float]]]], *, title: str, x_title: str) -> Markup:
     """Curves: name, kind (the colour's class) and points of each; names stand at the curves' ends."""
     points = [point for _, _, curve in series for point in curve]
     xs, ys = _ticks(*_span([x for x, _ in points])), _ticks(*_span([y for _, y in points]))
@@ -62,7 +69,7 @@ def lines(series: Sequence[tuple[str, str, Sequence[tuple[float, float]]]], *, t
     parts = [_line(LEFT, place(xs[0], y)[1], WIDTH - RIGHT - 60, place(xs[0], y)[1], "grid") for y in ys]
     parts += [_text(LEFT - 6, place(xs[0], y)[1] + 4, f"{y:g}", "end") for y in ys]
     parts += [_text(place(x, ys[0])[0], HEIGHT - BOTTOM + 15, f"{x:g}") for x in xs]
-    parts += [_text(WIDTH / 2, HEIGHT - 3, x_title), _text(4, TOP - 2, y_title, "start")]
+    parts += [_text(WIDTH / 2, HEIGHT - 3, x_title)]
     taken: list[float] = []
     for name, kind, curve in series:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in curve))

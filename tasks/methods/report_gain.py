@@ -1,77 +1,116 @@
-"""Compare arms: accuracy of every training arm on the clean sets, and what curation bought against the raw crawl."""
+"""Read off what curation bought: arms side by side, out of the figures of `evaluate`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-BASE, TREATED = "raw", "curated"
+from tasks.methods.report_charts import dots_with_intervals
+
+BASELINE, TREATED = "raw", "curated"
+ORDER = (BASELINE, "random", TREATED)
+ACCURACY = "in_domain_accuracy"
+NO_MEASURE = (
+    ACCURACY,
+    "linear_probe",
+    "penalty",
+    "samples_seen",
+    "rows",
+    "per_concept_accuracy",
+    "reliability",
+)  # shown elsewhere, or no quality
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """An arm's accuracy: the mean over its seeds, with a 95 % interval, and every seed's own."""
+class Arm:
+    """One arm's share of right answers: its mean over the seeds, every seed's own, and the interval of its gain over the raw arm."""
 
     arm: str
     value: float
-    low: float
-    high: float
     seeds: tuple[float, ...]
+    gain: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All arms on one clean set, and the gain of the curated arm over the raw one in shares of the pictures."""
+    """All arms by one figure."""
 
-    clean_set: str
-    n_pictures: int
-    arms: tuple[Accuracy, ...]
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
+    figure: str
+    arms: tuple[Arm, ...]
 
-
-def compare(*, clean_set: str, correct: Mapping[str, np.ndarray], resamples: int, seed: int) -> Comparison:
-    """Compare arms by their hits, `(seeds, pictures) bool` each, the same pictures in the same order.
-
-    Intervals are the 2.5 and 97.5 percentiles over `resamples` draws, with replacement, of pictures and, per arm, of seeds
-    (Efron and Tibshirani 1993, the percentile method). Raises ValueError if arms saw different pictures.
-    """
-    sizes = {hits.shape[1] for hits in correct.values()}
-    if len(sizes) != 1:
-        raise ValueError(f"clean set '{clean_set}': the arms were asked about different numbers of pictures: {sorted(sizes)}")
-    pictures = sizes.pop()
-    generator = np.random.default_rng(seed)
-    draws = {arm: np.empty(resamples) for arm in correct}
-    for place in range(resamples):
-        weight = np.bincount(generator.integers(pictures, size=pictures), minlength=pictures) / pictures
-        for arm, hits in correct.items():
-            runs = hits[generator.integers(len(hits), size=len(hits))]
-            draws[arm][place] = (runs @ weight).mean()
-    arms = tuple(
-        Accuracy(arm, float(hits.mean()), *_interval(draws[arm]), tuple(float(run.mean()) for run in hits)) for arm, hits in correct.items()
-    )
-    if BASE not in correct or TREATED not in correct:
-        return Comparison(clean_set, pictures, arms, None, None, None)
-    gain = float(correct[TREATED].mean() - correct[BASE].mean())
-    return Comparison(clean_set, pictures, arms, gain, *_interval(draws[TREATED] - draws[BASE]))
+    @property
+    def treated(self) -> Arm | None:
+        return next((arm for arm in self.arms if arm.arm == TREATED and arm.gain is not None), None)
 
 
-def verdict(comparison: Comparison | None) -> str:
-    """What curation bought, in one sentence."""
-    if comparison is None or comparison.gain is None or comparison.gain_low is None or comparison.gain_high is None:
-        return "What the cleaning bought is not measured yet: no model was trained on both the raw and the curated rows."
-    accuracy = {arm.arm: arm.value for arm in comparison.arms}
-    low, high = 100 * comparison.gain_low, 100 * comparison.gain_high
-    figures = f"{100 * accuracy[BASE]:.1f} % trained on the raw rows, {100 * accuracy[TREATED]:.1f} % on the curated ones"
-    points = f"{100 * comparison.gain:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
-    if low > 0:
-        return f"The cleaning bought accuracy: {figures} ({points})."
-    if high < 0:
-        return f"The cleaning cost accuracy: {figures} ({points})."
-    return f"The cleaning bought nothing that can be told from chance: {figures} ({points})."
+def comparisons(metrics: Mapping[str, Any]) -> list[Comparison]:
+    """One per figure that `evaluate` compares (in-domain accuracy, a linear probe per near-domain set), as far as models have it."""
+    found = []
+    for figure, gains in metrics.get("gain", {}).items():
+        path = (figure,) if figure == ACCURACY else (figure.removesuffix("_linear_probe"), "linear_probe")
+        arms = []
+        for arm in in_order(metrics["arms"]):
+            values = [value for _, figures in sorted(metrics["arms"][arm].items()) if (value := _at(figures, path)) is not None]
+            gain = gains.get(arm, {})
+            if values:
+                arms.append(Arm(arm, float(np.mean(values)), tuple(values), gain.get("mean"), gain.get("low"), gain.get("high")))
+        if arms:
+            found.append(Comparison(figure, tuple(arms)))
+    return found
 
 
-def _interval(draws: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return float(low), float(high)
+def other_measures(metrics: Mapping[str, Any]) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
+    """Arms, and per remaining figure each arm's mean over its seeds."""
+    arms = in_order(metrics.get("arms", {}))
+    values: dict[str, dict[str, list[float]]] = {}
+    for arm in arms:
+        for figures in metrics["arms"][arm].values():
+            for name, value in flat({key: found for key, found in figures.items() if key not in NO_MEASURE}):
+                if name.rpartition(".")[2] not in NO_MEASURE:
+                    values.setdefault(name, {}).setdefault(arm, []).append(value)
+    return arms, [(name, [float(np.mean(found[arm])) if arm in found else None for arm in arms]) for name, found in values.items()]
+
+
+def chart(comparison: Comparison) -> Markup:
+    """The arms by one figure; an arm's interval is that of its gain, laid from the raw arm's value."""
+    base = next((arm.value for arm in comparison.arms if arm.arm == BASELINE), 0.0)
+    rows = [(arm.arm, arm.value, _end(base, arm.low), _end(base, arm.high), arm.seeds) for arm in comparison.arms]
+    said = ", ".join(f"{arm.arm} {100 * arm.value:.1f} %" for arm in comparison.arms)
+    return dots_with_intervals(rows, baseline=BASELINE, title=f"{comparison.figure.replace('_', ' ')}: {said}")
+
+
+def by_concept(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Concept -> arm -> accuracy, out of rows of these three."""
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        found.setdefault(row["concept"], {})[row["arm"]] = row["accuracy"]
+    return found
+
+
+def in_order(arms: Mapping[str, Any] | Sequence[str]) -> list[str]:
+    """Raw, random and curated first, then others by name."""
+    return sorted(arms, key=lambda arm: (ORDER.index(arm) if arm in ORDER else len(ORDER), arm))
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers of nested metrics, by their dotted names."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{before}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{before}{name}", float(value)
+
+
+def _end(base: float, gain: float | None) -> float | None:
+    return None if gain is None else min(1.0, max(0.0, base + gain))  # few seeds: an interval can be wider than all there is
+
+
+def _at(figures: Mapping[str, Any], path: Sequence[str]) -> float | None:
+    found: Any = figures
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return float(found) if isinstance(found, int | float) else None

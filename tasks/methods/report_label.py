@@ -1,9 +1,11 @@
-"""Fill the nutrition label: facts in words out of figures, module by module (Holland et al. 2018, The Dataset Nutrition Label)."""
+"""Tell what the figures say: the funnel, given against suggested, and the nutrition label's facts in words.
+
+The label's modules are those of Holland et al. 2018, The Dataset Nutrition Label.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.methods.report_gain import Comparison
 from tasks.methods.report_page import count, percent
 
 Facts = list[tuple[str, str]]
@@ -40,20 +42,33 @@ def provenance(*, totals: Mapping[str, Any], n_hosts: int, reasons: Mapping[str,
     ]
 
 
-def truth(*, totals: Mapping[str, Any], comparisons: Sequence[Comparison]) -> Facts:
+def truth(*, totals: Mapping[str, Any], n_clean: int) -> Facts:
     """What is known from outside about how right it is."""
     judged = f"{count(totals['n_wrong'])} rows under a wrong concept, {count(totals['n_off_topic'])} showing none"
     reviewed = f"{count(totals['n_reviewed'])} rows looked at; Sluice agrees on {count(totals['n_agreed'])}"
-    sets = [f"{one.clean_set} ({count(one.n_pictures)} pictures)" for one in comparisons]
     return [
         ("Estimated noise", judged if totals["n_concepts"] else f"{count(totals['n_off_topic'])} rows showing none of the concepts"),
         ("People's verdicts", reviewed if totals["n_reviewed"] else "none yet"),
-        ("Clean test sets", ", ".join(sets) or "none were used"),
+        ("Clean test pictures", f"{count(n_clean)}, never in the training set" if n_clean else "none were used"),
     ]
 
 
+def funnel(reasons: Mapping[str, Mapping[str, int]], meanings: Sequence[tuple[str, str]], *, n_rows: int) -> list[dict[str, Any]]:
+    """Rows per first reason in the funnel's order, as shares of all rows; `left` is the share that is left after the reason."""
+    left, found = n_rows, []
+    for reason, meaning in meanings:
+        if reason in reasons:
+            left -= reasons[reason]["n"]
+            share = reasons[reason]["n"] / n_rows
+            found.append({"reason": reason, "meaning": meaning, "share": share, "left": left / n_rows, **reasons[reason]})
+    return found
+
+
 def matrix(rows: Sequence[Mapping[str, Any]], *, limit: int) -> dict[str, Any]:
-    """Given against suggested concept for the `limit` largest given ones; the last columns gather other concepts and off-topic rows."""
+    """Given against suggested concept for the `limit` largest given ones; the last columns gather other concepts and off-topic rows.
+
+    `share` is the square root of the share of the row: rare confusions stay visible.
+    """
     sizes: dict[str, int] = {}
     for row in rows:
         sizes[row["given"]] = sizes.get(row["given"], 0) + row["n"]
@@ -70,7 +85,22 @@ def matrix(rows: Sequence[Mapping[str, Any]], *, limit: int) -> dict[str, Any]:
         found.append(
             {
                 "given": given,
-                "cells": [{"n": n, "share": n / sizes[given], "same": place == same} for place, n in enumerate(cells)],
+                "cells": [{"n": n, "share": (n / sizes[given]) ** 0.5, "same": place == same} for place, n in enumerate(cells)],
             }
         )
     return {"columns": columns, "rows": found}
+
+
+def machine(runs: Sequence[Mapping[str, Any]]) -> Facts:
+    """Where and with what the last run was made; nothing without runs."""
+    if not runs:
+        return []
+    last = runs[-1]
+    return [
+        ("Python", last["python"]),
+        ("System", last["platform"]),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(last["versions"].items()))),
+        ("Settings", ", ".join(f"{name} {value}" for name, value in last["settings"].items())),
+        ("Last run", f"{last['started'][:16].replace('T', ' ')} UTC"),
+        ("All stages", f"{sum(run['seconds'] for run in runs):.0f} s"),
+    ]

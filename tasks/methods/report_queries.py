@@ -3,7 +3,7 @@
 DuckDB streams the Parquet files. Rows to show are those of the smallest sample_id, which is a hash and so a random draw.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -56,7 +56,7 @@ def rows_per_reason(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str
     first = ask(connection, "SELECT reason, count(*) AS n FROM samples WHERE NOT keep GROUP BY reason ORDER BY reason")
     each = ask(connection, "SELECT reason, count(*) AS n FROM (SELECT unnest(reasons) AS reason FROM samples) GROUP BY reason")
     anywhere = {row["reason"]: row["n"] for row in each}
-    return {row["reason"]: {"n": row["n"], "n_any": anywhere.get(row["reason"], row["n"])} for row in first if row["reason"]}
+    return {row["reason"]: {"n": row["n"], "n_any": anywhere[row["reason"]]} for row in first if row["reason"]}
 
 
 def rows_per_crawl(connection: duckdb.DuckDBPyConnection) -> Rows:
@@ -145,13 +145,8 @@ def evidence_figures(connection: duckdb.DuckDBPyConnection) -> Rows:
     return ask(connection, "SELECT evidence, count(*) AS n FROM pairs GROUP BY evidence ORDER BY n DESC, evidence")
 
 
-def hits_per_set(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, dict[str, list[list[bool]]]]]:
-    """Per clean set, the largest first: arm -> one list per seed that says of every picture, in one order, whether it was right."""
-    sets = "SELECT clean_set, count(DISTINCT picture_id) AS n FROM predictions GROUP BY clean_set ORDER BY n DESC, clean_set"
-    sql = """SELECT arm, seed, list(predicted_concept = concept ORDER BY picture_id) AS hits FROM predictions
-        WHERE clean_set = $clean_set GROUP BY arm, seed ORDER BY arm, seed"""
-    for one in ask(connection, sets):
-        hits: dict[str, list[list[bool]]] = {}
-        for row in ask(connection, sql, clean_set=one["clean_set"]):
-            hits.setdefault(row["arm"], []).append(row["hits"])
-        yield one["clean_set"], hits
+def accuracy_per_concept(connection: duckdb.DuckDBPyConnection) -> tuple[int, Rows]:
+    """Number of clean pictures, and per true concept and arm the share of right answers over all seeds."""
+    number = ask(connection, "SELECT count(DISTINCT (clean_set, picture_id)) AS n FROM predictions")[0]["n"]
+    sql = "SELECT concept, arm, avg((predicted_concept = concept)::INT) AS accuracy FROM predictions GROUP BY ALL ORDER BY concept, arm"
+    return number, ask(connection, sql)

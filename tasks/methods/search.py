@@ -73,7 +73,7 @@ def search(index: Any, queries: np.ndarray, *, k: int, n_probes: int = 1) -> tup
     if n == 0 or k == 0:
         return np.zeros((n, k), np.int64), np.zeros((n, k), np.float32)
     more = min(k + SPARE, index.ntotal)
-    parameters = None if index.metric_type is None or not _is_ivf(index) else faiss.SearchParametersIVF(nprobe=n_probes)
+    parameters = _probing(faiss, n_probes) if _is_ivf(index) else None
     parts = [index.search(_unit(queries[start : start + QUERIES]), more, params=parameters) for start in range(0, n, QUERIES)]
     similarities = np.concatenate([part[0] for part in parts])
     positions = np.concatenate([part[1] for part in parts]).astype(np.int64)
@@ -178,7 +178,8 @@ def _is_ivf(index: Any) -> bool:
 def _unit(block: np.ndarray) -> np.ndarray:
     """Rows of length 1, float32; a row of zeros stays."""
     block = np.ascontiguousarray(np.asarray(block).astype(np.float16), dtype=np.float32)
-    return block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), np.float32(1e-12))
+    unit: np.ndarray = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), np.float32(1e-12))
+    return unit
 
 
 def _norms(vectors: np.ndarray) -> np.ndarray:
@@ -203,16 +204,18 @@ def _scan(vectors: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     return positions
 
 
+def _probing(faiss: Any, n_probes: int) -> Any:
+    return faiss.SearchParametersIVF(nprobe=n_probes)
+
+
 def _probe(index: Any, vectors: np.ndarray, rows: np.ndarray, k: int, n_probes: int) -> np.ndarray:
     import faiss
 
-    _, found = index.search(_unit(vectors[rows]), k, params=faiss.SearchParametersIVF(nprobe=n_probes))
-    return found.astype(np.int64)
+    _, found = index.search(_unit(vectors[rows]), k, params=_probing(faiss, n_probes))
+    return np.asarray(found, np.int64)
 
 
-def _rescored(
-    vectors: np.ndarray, norms: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _rescored(vectors: np.ndarray, norms: np.ndarray, rows: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The `k` best candidates of each row by their exact similarity; -inf where there are fewer."""
     scores = np.empty(candidates.shape)
     step = max(1, RESCORED_BYTES // (8 * max(1, candidates.shape[1]) * vectors.shape[1]))

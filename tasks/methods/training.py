@@ -19,9 +19,10 @@ import numpy as np
 
 from tasks.methods.augmentation import Augmentation
 from tasks.methods.batches import Rows, batches
-from tasks.methods.checkpoints import load_tensors, optimizer_tensors, restore_optimizer, save_tensors
+from tasks.methods.checkpoints import load_tensors, save_tensors
 from tasks.methods.inference import autocast, deterministic
 from tasks.methods.losses import cross_entropy, elr_memory, elr_term, logit_offsets
+from tasks.methods.optimizers import Optimizer, build_optimizer, clip_gradients
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +78,7 @@ class Run:
 
     network: torch.nn.Module
     average: torch.nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     memory: torch.Tensor
     offsets: torch.Tensor
     step: int = 0
@@ -97,31 +98,29 @@ def train(
     fingerprint: str = "",
     validate: Callable[[torch.nn.Module], float] | None = None,
 ) -> tuple[torch.nn.Module, list[dict[str, float]]]:
-    """The trained network (the average of its weights, if one is kept) and its curve: step, epoch, lr, loss and `validate`'s accuracy.
+    """The trained network (the average of its weights, if one is kept) and its curve: step, epoch, lr, loss, accuracy by `validate`.
 
     Goes on from `checkpoint` if that file carries this fingerprint. Raises DivergedError when loss or gradient is no number,
     ValueError for rows that can't be trained on.
     """
     import torch
 
-    with deterministic(recipe.n_threads):
+    with deterministic(recipe.n_threads, device):
         run = start(network, rows, recipe, device)
         resume(run, checkpoint, fingerprint)
         report = _reporter(run.step, recipe)
         plan = {"batch_size": recipe.batch_size, "n_steps": recipe.n_steps, "first": run.step}
-        for step, places, pixels in batches(rows, **plan, seed=seed, how=recipe.augmentation) if run.step < recipe.n_steps else ():
+        for step, places, pixels in batches(rows, **plan, seed=seed, how=recipe.augmentation):
             torch.manual_seed(seed * 1_000_003 + step)  # for the networks that drop out units
-            for group in run.optimizer.param_groups:
-                group["lr"] = learning_rate(step, recipe)
             with autocast(recipe.precision, device):
                 logits = run.network(pixels.to(device))
             loss = batch_loss(run, logits.float(), places, rows, recipe)
-            run.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.max_gradient_norm or math.inf)
-            if not math.isfinite(loss.item() + norm.item()):
-                raise DivergedError(step, places, f"loss is {loss.item():.4g} with gradient norm {norm.item():.4g}", run.saved)
-            run.optimizer.step()
+            run.network.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = clip_gradients(list(run.network.parameters()), recipe.max_gradient_norm)
+            if not math.isfinite(loss.item() + norm):
+                raise DivergedError(step, places, f"loss is {loss.item():.4g} with gradient norm {norm:.4g}", run.saved)
+            run.optimizer.step(learning_rate(step, recipe))
             update_average(run.average, run.network, step=step, decay=recipe.ema_decay)
             run.losses.append(loss.item())
             run.step += 1
@@ -141,13 +140,7 @@ def start(network: torch.nn.Module, rows: Rows, recipe: Recipe, device: str) -> 
     if not np.isfinite(rows.weights).all() or rows.weights.min() < 0 or not rows.weights.any():
         raise ValueError("sample weights must be finite, not negative and not all 0: curate gives every kept row one")
     network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    if recipe.optimizer == "adamw":
-        optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
-    else:
-        optimizer = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+    optimizer = build_optimizer(recipe.optimizer, list(network.parameters()), weight_decay=recipe.weight_decay)
     memory = torch.zeros((n, n_classes) if recipe.loss == "elr" else (0, n_classes), device=device)
     priors = np.bincount(rows.classes, rows.weights, minlength=n_classes)
     offsets = torch.from_numpy(logit_offsets(priors, strength=recipe.logit_adjustment)).float().to(device)
@@ -164,7 +157,8 @@ def batch_loss(run: Run, logits: torch.Tensor, places: np.ndarray, rows: Rows, r
     losses = cross_entropy(logits, classes, label_smoothing=recipe.label_smoothing)
     if recipe.loss == "elr":
         where = torch.from_numpy(places).to(logits.device)
-        run.memory[where] = elr_memory(run.memory[where], logits, momentum=recipe.elr_momentum)
+        first = torch.from_numpy(np.unique(places, return_index=True)[1]).to(logits.device)  # a row may stand twice where epochs meet
+        run.memory[where[first]] = elr_memory(run.memory[where[first]], logits[first], momentum=recipe.elr_momentum)
         losses = losses + recipe.elr_strength * elr_term(logits, run.memory[where])
     return (weights * losses).mean()
 
@@ -198,7 +192,7 @@ def note(run: Run, recipe: Recipe, n_rows: int, validate: Callable[[torch.nn.Mod
     point = {"step": run.step, "epoch": run.step * recipe.batch_size / n_rows, "lr": learning_rate(run.step - 1, recipe)}
     point["loss"] = float(np.mean(run.losses))
     if validate:
-        point["val_accuracy"] = validate(run.average)
+        point["accuracy"] = validate(run.average)
     run.losses.clear()
     run.curve.append(point)
 
@@ -209,7 +203,7 @@ def save(run: Run, recipe: Recipe, checkpoint: Path | None, fingerprint: str) ->
         return
     tensors = {f"network.{name}": value for name, value in run.network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in run.average.state_dict().items()}
-    tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(run.optimizer).items()}
+    tensors |= {f"optimizer.{name}": value for name, value in run.optimizer.tensors.items()}
     metadata = {"fingerprint": fingerprint, "step": run.step, "losses": run.losses, "curve": run.curve}
     save_tensors(checkpoint, {**tensors, "memory.": run.memory}, metadata)
     run.saved = f"step {run.step} in {checkpoint}"
@@ -229,7 +223,8 @@ def resume(run: Run, checkpoint: Path | None, fingerprint: str) -> None:
 
     run.network.load_state_dict(part("network."))
     run.average.load_state_dict(part("average."))
-    restore_optimizer(run.optimizer, part("optimizer."))
+    for name, value in part("optimizer.").items():
+        run.optimizer.tensors[name].copy_(value)
     run.memory.copy_(tensors["memory."])
     run.step, run.losses, run.curve = metadata["step"], metadata["losses"], metadata["curve"]
     run.saved = f"step {run.step} in {checkpoint}"

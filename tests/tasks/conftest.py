@@ -1,6 +1,7 @@
 """Fixtures for stages and commands: rows of records by hand, and a small project folder to run in."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,21 @@ def make_record(number: int, **changes: Any) -> dict[str, Any]:
         "original_height": 480,
         "phash": number,
         "phash_mirrored": number,
+        "thumbnail": bytes(1024),
     }
     if changes.get("status") == "failed":
-        nothing = ("sha256", "bytes", "format", "width", "height", "original_width", "original_height", "phash", "phash_mirrored")
+        nothing = (
+            "sha256",
+            "bytes",
+            "format",
+            "width",
+            "height",
+            "original_width",
+            "original_height",
+            "phash",
+            "phash_mirrored",
+            "thumbnail",
+        )
         record.update(dict.fromkeys(nothing))
     return record | changes
 
@@ -95,11 +108,7 @@ def write_table(contract: Contract, root: Path, rows: list[dict[str, Any]], *, p
 def make_project(top: Path, repo: Path) -> Path:
     """A project folder with the real graph, the params that its paths and `crawl add` need, and two concepts."""
     (top / "data" / "concepts").mkdir(parents=True)
-    content = yaml.safe_load((repo / "dvc.yaml").read_text())
-    for body in content["stages"].values():
-        if "foreach" in body and "desc" in body:
-            body["do"]["desc"] = body.pop("desc")
-    (top / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    shutil.copy(repo / "dvc.yaml", top / "dvc.yaml")
     (top / "params.yaml").write_text(PARAMS)
     concepts = [{"name": "cat", "definition": "a small domestic feline"}, {"name": "dog", "definition": "a domestic canine"}]
     (top / "data" / "concepts" / "pets.yaml").write_text(yaml.safe_dump({"concepts": concepts}))

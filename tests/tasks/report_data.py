@@ -16,7 +16,6 @@ from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.contracts.predictions import CONTRACT as PREDICTIONS
 from tasks.contracts.prototypes import CONTRACT as PROTOTYPES
 from tasks.contracts.scores import CONTRACT as SCORES
-from tasks.core.params import SharedParams
 from tasks.core.tables import Artifact, Contract, Source
 from tasks.methods.tars import Entry, write_images
 from tasks.report import ReportParams, report
@@ -46,7 +45,6 @@ PARAMS = ReportParams(
     max_matrix=8,
     max_rows=10,
     bins=20,
-    resamples=200,
     max_megabytes=10.0,
 )
 
@@ -55,9 +53,8 @@ def make_dataset(top: Path, rows_per_crawl: int = 160) -> dict[str, Any]:
     """Write all tables under `top`; gives the arguments of `report`."""
     rows = [make_row(number, CRAWLS[number // rows_per_crawl]) for number in range(rows_per_crawl * len(CRAWLS))]
     for crawl in CRAWLS:
-        entries = [
-            Entry(row["key"], "jpg", draw(row["shows"], row["key"]), "", {}) for row in rows if row["crawl"] == crawl and row["sha256"]
-        ]
+        pictured = [row for row in rows if row["crawl"] == crawl and row["sha256"]]
+        entries = [Entry(row["key"], "jpg", draw(row["shows"], row["key"]), "", {}) for row in pictured]
         (top / "images" / crawl).mkdir(parents=True, exist_ok=True)
         write_images(top / "images" / crawl / "00000.tar", entries)
     write_table(SAMPLES, top / "curated", [{name: row[name] for name in SAMPLES.schema.names} for row in rows], per_crawl=False)
@@ -68,7 +65,7 @@ def make_dataset(top: Path, rows_per_crawl: int = 160) -> dict[str, Any]:
     write_table(PROTOTYPES, top / "prototypes", prototype_rows())
     write_table(PREDICTIONS, top / "predictions", prediction_rows())
     write_concepts(top / "concepts")
-    write_metrics(top / "metrics")
+    write_metrics(top)
     return arguments(top)
 
 
@@ -87,11 +84,11 @@ def arguments(top: Path) -> dict[str, Any]:
         "predictions": source("predictions", PREDICTIONS),
         "images": Artifact(top / "images"),
         "concepts": Artifact(top / "concepts"),
-        "metrics": Artifact(top / "metrics"),
+        "models": Artifact(top / "models"),
+        "evaluate": Artifact(top / "evaluate.json"),
         "index": Artifact(top / "index.html"),
         "crawls": CRAWLS,
         "params": PARAMS,
-        "shared": SharedParams(seed=0, clean="clean"),
     }
 
 
@@ -218,7 +215,7 @@ def prototype_rows() -> list[dict[str, Any]]:
 
 def prediction_rows() -> list[dict[str, Any]]:
     own, rows = random.Random(1), []
-    for clean_set, n in (("in_domain_test", 200), ("near_domain", 80)):
+    for clean_set, n in (("in_domain_test", 200),):
         for picture in range(n):
             true = list(CONCEPTS)[picture % 4]
             for arm, skill in (("raw", 0.62), ("random", 0.6), ("curated", 0.78)):
@@ -236,11 +233,27 @@ def write_concepts(folder: Path) -> None:
     (folder / "shapes.yaml").write_text(yaml.safe_dump({"concepts": items}))
 
 
-def write_metrics(folder: Path) -> None:
-    (folder / "pretrain").mkdir(parents=True)
-    for arm, floor in (("raw", 0.9), ("random", 0.95), ("curated", 0.5)):
+def write_metrics(top: Path) -> None:
+    """What `evaluate` and `pretrain` leave: metrics and curves."""
+    arms: dict[str, Any] = {}
+    for arm, skill in (("curated", 0.78), ("random", 0.6), ("raw", 0.62)):
         for seed in (0, 1):
-            curve = [{"step": step, "loss": floor + 2 / (1 + step / 10) + 0.03 * seed} for step in range(0, 200, 10)]
-            curve = [{**point, "accuracy": 1 - point["loss"] / 3} for point in curve]
-            (folder / "pretrain" / f"{arm}-{seed}.json").write_text(json.dumps({"curve": curve}))
-    (folder / "evaluate.json").write_text(json.dumps({"zero_shot": {"in_domain_test": 0.61}, "retrieval": {"recall_at_1": 0.2}}))
+            figures = {"in_domain_accuracy": skill + 0.01 * seed, "expected_calibration_error": 0.05, "samples_seen": 4000, "rows": 200}
+            near = {"linear_probe": skill - 0.2, "penalty": 1.0, "nearest_neighbors": 0.4}
+            arms.setdefault(arm, {})[str(seed)] = {**figures, "near": near}
+            losses = [(step, 1.5 - skill + 2 / (1 + step / 10) + 0.03 * seed) for step in range(10, 201, 10)]
+            lines = [f"{step},{step / 10},0.1,{loss},{skill * step / 200}" for step, loss in losses]
+            (top / "models" / f"{arm}-{seed}").mkdir(parents=True)
+            (top / "models" / f"{arm}-{seed}" / "curve.csv").write_text("\n".join(["step,epoch,lr,loss,val_accuracy", *lines]))
+    gain = {
+        "in_domain_accuracy": {"curated": span(0.16, 0.12, 0.2), "random": span(-0.02, -0.05, 0.01)},
+        "near_linear_probe": {"curated": span(0.16, None, None), "random": span(-0.02, None, None)},
+    }
+    sentence = "Curation bought 16.0 points of accuracy at 4,000 samples seen each over 'raw' (95% interval +12.0 to +20.0, 2 seeds)."
+    encoder = {"zero_shot_accuracy": 0.61, "retrieval_pictures": 80}
+    evaluated = {"arms": arms, "encoder": encoder, "skipped": [], "gain": gain, "sentence": sentence}
+    (top / "evaluate.json").write_text(json.dumps(evaluated))
+
+
+def span(mean: float, low: float | None, high: float | None) -> dict[str, Any]:
+    return {"mean": mean, "low": low, "high": high, "seeds": 2}

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from tasks.core.stage import contract_of
-from tasks.core.tables import Artifact, Shard, Sink, Source
+from tasks.core.tables import Artifact, Sink, Source
 from tasks.methods.tars import Entry, write_images
 
 COLOURS = {"moss": (40, 160, 60), "rust": (190, 70, 30), "slate": (70, 90, 160)}
@@ -111,7 +111,7 @@ def _record(number: int, sample_id: str, key: str, text: str, concept: str | Non
         "sample_id": sample_id, "image_id": sample_id, "crawl": "alpha", "shard": "00000", "key": key,
         "url": f"http://demo.test/{number}.png", "alt_text": text, "concept": concept, "status": "ok", "sha256": "0" * 64,
         "bytes": 100, "format": "png", "width": 16, "height": 16, "original_width": 16, "original_height": 16, "phash": 0,
-        "phash_mirrored": 0, "page_url": None, "extra": None, "detail": None,
+        "phash_mirrored": 0, "thumbnail": bytes(1024), "page_url": None, "extra": None, "detail": None,
     }  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def test_views_answer(door: Catalog) -> None:
 
 
 def test_metrics_count_rows_alone(project: Path) -> None:
-    expected = {"n_views": 8, "n_samples": 7, "n_pairs": 1, "n_neighbors": 3, "n_predictions": 0, "n_concepts": 2}
+    expected = {"n_views": 8, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
     assert build() == expected
 
 

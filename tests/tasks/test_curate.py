@@ -61,7 +61,8 @@ def test_of_two_copies_one_survives(web):
     assert len(pair) == 2
     gone, alive = sorted(pair, key=lambda row: row["duplicate_of"] is None)
     assert gone["duplicate_of"] == alive["sample_id"]
-    assert "duplicate" in gone["reasons"] and "duplicate" not in alive["reasons"]
+    assert "duplicate" in gone["reasons"]
+    assert "duplicate" not in alive["reasons"]
 
 
 def test_a_leak_is_never_kept(web):

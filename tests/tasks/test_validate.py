@@ -36,9 +36,7 @@ def run(tmp_path: Path, rows: list[dict[str, Any]], name: str = "run", **limits:
     records = Source(RECORDS, root / "records" / "alpha", bound_crawl="alpha")
     target = root / "validity" / "alpha"
     params = ValidateParams(**(LIMITS | limits))
-    metrics = validate(
-        records, Sink(VALIDITY, target, bound_crawl="alpha"), Artifact(root / "validation" / "alpha"), "alpha", params
-    )
+    metrics = validate(records, Sink(VALIDITY, target, bound_crawl="alpha"), Artifact(root / "validation" / "alpha"), "alpha", params)
     return metrics, Source(VALIDITY, target, bound_crawl="alpha")
 
 

@@ -30,7 +30,9 @@ def test_any_network_of_timm() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="backbone 'resnet9-wide': after 'resnet9-' comes the width of the first block, such as resnet9-32"):
+    with pytest.raises(
+        ValueError, match="backbone 'resnet9-wide': after 'resnet9-' comes the width of the first block, such as resnet9-32"
+    ):
         build_network("resnet9-wide", 3, seed=0)
     with pytest.raises(ValueError, match=r"backbone 'resnet18x' is neither resnet9 nor one of timm's \(near: .*resnet"):
         build_network("resnet18x", 3, seed=0)

@@ -18,7 +18,9 @@ def png(colour: str) -> bytes:
 
 
 def test_parquet_and_folder_give_the_same_pictures(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"image": [png("red"), png("blue")], "concept": ["fire", "sea"], "alt_text": [None, "sea"]}), tmp_path / "a.parquet")
+    pq.write_table(
+        pa.table({"image": [png("red"), png("blue")], "concept": ["fire", "sea"], "alt_text": [None, "sea"]}), tmp_path / "a.parquet"
+    )
     for concept, colour in (("fire", "red"), ("sea", "blue")):
         (tmp_path / "b" / concept).mkdir(parents=True)
         (tmp_path / "b" / concept / "1.png").write_bytes(png(colour))

@@ -56,7 +56,7 @@ async def site(answers: dict[str, Sequence[Answer]]) -> AsyncIterator[tuple[str,
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield "127.0.0.1:{}".format(server.sockets[0].getsockname()[1]), asked
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
     finally:
         server.close()
 
@@ -256,7 +256,7 @@ async def fetch_at(address: str, url: str) -> Fetched:
 
 def test_a_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = "127.0.0.1:{}".format(taken.getsockname()[1])
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
     assert asyncio.run(fetch_at(address, "http://demo.test/x")).detail == "refused"
 
 
@@ -269,7 +269,7 @@ def test_a_site_without_trusted_tls() -> None:
     async def go() -> Fetched:
         server = await asyncio.start_server(greet, "127.0.0.1", 0)
         async with server:
-            return await fetch_at("127.0.0.1:{}".format(server.sockets[0].getsockname()[1]), "https://demo.test/x")
+            return await fetch_at(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", "https://demo.test/x")
 
     assert asyncio.run(go()).detail == "tls"
 

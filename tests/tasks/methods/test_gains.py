@@ -26,7 +26,9 @@ def test_sentences() -> None:
     assert say(Interval(0.010, -0.012, 0.032, 3)) == (
         "Curation bought nothing that these seeds can tell from chance: +1.0 points of accuracy (95% interval -1.2 to +3.2, 3 seeds)."
     )
-    assert say(Interval(-0.05, -0.06, -0.04, 3)).startswith("Curation cost 5.0 points of accuracy at 12,000 samples seen each against 'raw'")
+    assert say(Interval(-0.05, -0.06, -0.04, 3)).startswith(
+        "Curation cost 5.0 points of accuracy at 12,000 samples seen each against 'raw'"
+    )
     assert say(Interval(0.02, None, None, 1)) == (
         "With one seed 'curated' has 2.0 points of accuracy at 12,000 samples seen each more than 'raw'; "
         "one seed gives no interval, so this may be chance."

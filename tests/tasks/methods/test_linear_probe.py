@@ -39,9 +39,7 @@ def test_gradient_agrees_with_finite_differences() -> None:
 def test_the_penalty_is_chosen_on_held_out_rows() -> None:
     train, classes = clouds(120, d=60, spread=3.0)
     test, truth = clouds(600, d=60, spread=3.0, seed=1)
-    chosen = linear_probe(
-        train, classes, test, truth, penalties=[1e-6, 1e-3, 0.1, 1.0], held_out_share=0.3, max_iterations=200, seed=0
-    )
+    chosen = linear_probe(train, classes, test, truth, penalties=[1e-6, 1e-3, 0.1, 1.0], held_out_share=0.3, max_iterations=200, seed=0)
     assert set(chosen.held_out) == {1e-6, 1e-3, 0.1, 1.0}
     assert chosen.penalty == max(chosen.held_out, key=lambda penalty: (chosen.held_out[penalty], penalty))
     assert chosen.accuracy > 0.9

@@ -93,9 +93,9 @@ def test_bad_files_are_named_in_one_line(tmp_path: Path, name: str, content: str
 
 
 def test_missing_files_and_wrong_mappings(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no manifest at .*nowhere.csv: no such file or folder"):
+    with pytest.raises(ValueError, match=r"no manifest at .*nowhere.csv: no such file or folder"):
         read_manifest(tmp_path / "nowhere.csv")
-    with pytest.raises(ValueError, match="manifest folder .* is empty: it holds no parquet, csv, tsv, jsonl file"):
+    with pytest.raises(ValueError, match=r"manifest folder .* is empty: it holds no parquet, csv, tsv, jsonl file"):
         read_manifest(tmp_path)
     (tmp_path / "m.csv").write_text("url\nhttp://a.example/1\n")
     with pytest.raises(ValueError, match=r"has no column 'adress' to take as url \(columns: url\)"):
@@ -112,7 +112,8 @@ def test_ids_are_framed_and_stable() -> None:
 
 
 def test_distinct_keeps_the_first() -> None:
-    table = pa.table({"url": ["u", "u", "u", "v"], "alt_text": ["a", "a", "a", "a"], "concept": ["c", None, "c", None], "page_url": list("1234")})
+    columns = {"url": ["u", "u", "u", "v"], "alt_text": ["a"] * 4, "concept": ["c", None, "c", None]}
+    table = pa.table(columns | {"page_url": list("1234")})
     left, dropped = distinct(table)
     assert (left["page_url"].to_pylist(), dropped) == (["1", "2", "4"], 1)
     again, none = distinct(left)

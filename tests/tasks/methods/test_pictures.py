@@ -146,13 +146,14 @@ def test_mutations_never_crash(name: str, seed: int, n_flips: int, cut: bool) ->
     data = bytearray(encoded(photo(48, 32), name))
     for place in rng.integers(0, len(data), n_flips):
         data[place] ^= 1 << int(rng.integers(8))
+    outcome = "ok"
     try:
         found = picture(bytes(data[: rng.integers(len(data))] if cut else data))
-    except PictureError as error:
-        assert error.detail in ("not_an_image", "too_many_pixels", "truncated", "broken")
-    else:
         assert sniff(found.data) is not None
         assert square(found.data, 8).shape == (8, 8, 3)
+    except PictureError as error:
+        outcome = error.detail
+    assert outcome in ("ok", "not_an_image", "too_many_pixels", "truncated", "broken")
 
 
 def test_perceptual_hashes_are_imagehashs_own() -> None:

@@ -52,12 +52,14 @@ def accuracy_on(network: torch.nn.Module, rows: Rows) -> float:
 def test_it_learns_what_it_never_saw(changes: dict[str, object]) -> None:
     test = stripes(seed=1)
     network, curve = run(
-        stripes(), dataclasses.replace(RECIPE, **changes), validate=lambda network: accuracy_on(network, test)  # type: ignore[arg-type]
+        stripes(),
+        dataclasses.replace(RECIPE, **changes),
+        validate=lambda network: accuracy_on(network, test),  # type: ignore[arg-type]
     )
     assert accuracy_on(network, test) > 0.9
     assert [point["step"] for point in curve] == [10, 20, 30]
     assert curve[-1]["epoch"] == 5.0
-    assert curve[-1]["val_accuracy"] == accuracy_on(network, test)
+    assert curve[-1]["accuracy"] == accuracy_on(network, test)
     assert curve[-1]["loss"] < curve[0]["loss"]
     assert extract_features(network, test.pictures, precision="fp32", device="cpu").shape == (96, 32)
 
@@ -132,7 +134,9 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_divergence_stops_with_step_rows_and_last_good_checkpoint(tmp_path: Path) -> None:
     recipe = dataclasses.replace(RECIPE, learning_rate=1e30, max_gradient_norm=0.0, warmup=0.0, checkpoint_steps=1)
-    with pytest.raises(DivergedError, match=r"loss is .* at step \d+; last good checkpoint: step \d+ in .*checkpoint.safetensors; lower") as caught:
+    with pytest.raises(
+        DivergedError, match=r"loss is .* at step \d+; last good checkpoint: step \d+ in .*checkpoint.safetensors; lower"
+    ) as caught:
         run(stripes(), recipe, checkpoint=tmp_path / "checkpoint.safetensors")
     assert len(caught.value.places) == 16
     assert load_tensors(tmp_path / "checkpoint.safetensors")[1]["step"] == caught.value.step

@@ -1,0 +1,265 @@
+"""Deduplicate: groups of copies with their evidence, splits and folds by group, and copies of clean sets, out of hashes and the kNN graph.
+
+Exact copies have equal bytes. All other evidence only proposes: perceptual hashes (also of the mirrored picture) within a radius, and
+neighbours in the embedding space. Thumbnails confirm, for on small pictures hashes and weak encoders put strangers together.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, Field, model_validator
+
+from tasks.contracts.duplicates import CONTRACT as DUPLICATES
+from tasks.contracts.pairs import CONTRACT as PAIRS
+from tasks.core.errors import ParamsError, ShardError
+from tasks.core.params import Params, SharedParams
+from tasks.core.stage import Metrics, main
+from tasks.core.tables import Artifact, Sink, Source
+from tasks.methods.clean_sets import read_clean_set
+from tasks.methods.copies import (
+    CleanPictures,
+    Copies,
+    Thumbnails,
+    clean_copies,
+    describe_pictures,
+    distinct_pairs,
+    exact_pairs,
+    first_of_content,
+    hash_candidates,
+    nearest_copy,
+    neighbor_candidates,
+    picture_similarity,
+)
+from tasks.methods.groups import assign_fold, assign_split, grow_groups
+from tasks.methods.perceptual import SIDE
+from tasks.methods.search import pair_similarities
+
+VECTORS = "vectors.npy"
+log = logging.getLogger(__name__)
+
+
+class Shares(BaseModel, frozen=True, strict=True, extra="forbid"):
+    """Shares of the groups that go to each split."""
+
+    train: Annotated[float, Field(ge=0, le=1)]
+    val: Annotated[float, Field(ge=0, le=1)]
+    test: Annotated[float, Field(ge=0, le=1)]
+
+    @model_validator(mode="after")
+    def sum_to_one(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-9:
+            raise ValueError(f"train {self.train}, val {self.val} and test {self.test} must sum to 1")
+        return self
+
+
+class DeduplicateParams(Params):
+    """What is a copy, and how groups are dealt out."""
+
+    radius: Annotated[int, Field(ge=0, le=32)]
+    max_per_hash: Annotated[int, Field(ge=1)]
+    max_near_duplicate_similarity: Annotated[float, Field(ge=-1, le=1)]
+    min_copy_similarity: Annotated[float, Field(ge=0, le=1)]
+    min_semantic_copy_similarity: Annotated[float, Field(ge=0, le=1)]
+    min_group_similarity: Annotated[float, Field(ge=0, le=1)]
+    max_zoom: Annotated[float, Field(ge=0, lt=0.5)]
+    splits: Shares
+    n_folds: Annotated[int, Field(ge=2, le=127)]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The indexed samples in order: ids, crawls, their number, the first row of each content, hashes."""
+
+    ids: list[str]
+    crawls: list[str]
+    crawl_numbers: np.ndarray
+    digests: list[str]
+    first: np.ndarray
+    hashes: np.ndarray
+    mirrored: np.ndarray
+
+
+def deduplicate(
+    records: Source,
+    index: Artifact,
+    neighbors: Source,
+    clean: Artifact,
+    duplicates: Sink,
+    pairs: Sink,
+    params: DeduplicateParams,
+    shared: SharedParams,
+) -> Metrics:
+    """One row per indexed sample, one row per pair of copies."""
+    rows = read_rows(records, neighbors)
+    contents = np.flatnonzero(rows.first == np.arange(len(rows.ids)))
+    limits = {"radius": params.radius, "max_per_hash": params.max_per_hash}
+    perceptual = hash_candidates(contents, rows.hashes[contents], rows.mirrored[contents], **limits)
+    semantic = read_neighbor_pairs(neighbors, rows.first, params.max_near_duplicate_similarity)
+    evaluation = read_clean(clean.path)
+    suspects = clean_copies(rows.hashes[contents], rows.mirrored[contents], evaluation.hashes, **limits)
+    suspects[:, 0] = contents[suspects[:, 0]]
+    wanted = np.unique(np.concatenate([perceptual.ravel(), semantic.ravel(), suspects[:, 0]]))
+    thumbnails = read_thumbnails(records, rows, wanted)
+
+    copies = confirmed(perceptual, semantic, thumbnails, rows, params)
+    links = np.concatenate([found.pairs for found in copies.values()])
+    splits = assign_split(rows.ids, params.splits.model_dump(), shared.seed)  # of the groups that rows would give their name to
+    resembles = thumbnails.resemblance(rows.first, min_similarity=params.min_group_similarity, max_zoom=params.max_zoom)
+    labels = grow_groups(links, crawls=rows.crawl_numbers, splits=splits, resembles=resembles)
+    splits = splits[labels]
+    leaks = find_leaks(rows, suspects, thumbnails, evaluation, params)
+    is_leak = np.isin(labels, labels[leaks])  # a copy of a leaked picture is a leak
+    duplicates.write_whole(duplicate_table(rows, copies, labels, splits, is_leak, params.n_folds, shared.seed))
+    pairs.write_whole(pair_table(rows, copies, index.path / VECTORS))
+    return summary(copies, labels, splits, is_leak)
+
+
+def read_rows(records: Source, neighbors: Source) -> Rows:
+    """What the records say of every indexed sample. Raises ShardError for a sample without a record."""
+    order = neighbors.table(["sample_id", "crawl"])
+    ids, crawls = order["sample_id"].combine_chunks(), order["crawl"]
+    n = order.num_rows
+    digests, found = np.full(n, None, object), np.zeros(n, bool)
+    hashes, mirrored = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
+    for shard in records.shards():
+        table = records.read(shard, ["sample_id", "sha256", "phash", "phash_mirrored"])
+        places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
+        table = table.filter(pa.array(here))
+        if table["phash"].null_count or table["phash_mirrored"].null_count or table["sha256"].null_count:
+            raise ShardError(f"records of {shard} have indexed samples without hashes: run `dvc repro -f embed index`")
+        digests[places], found[places] = table["sha256"].to_numpy(), True
+        hashes[places], mirrored[places] = table["phash"].to_numpy(), table["phash_mirrored"].to_numpy()
+    if not found.all():
+        raise ShardError(f"{n - int(found.sum())} indexed samples have no record, such as {ids[int(np.argmin(found))]}: run `dvc repro`")
+    names = crawls.to_pylist()
+    numbers = np.array([neighbors.crawls.index(name) for name in names], np.int64)
+    contents = digests.tolist()
+    return Rows(ids.to_pylist(), names, numbers, contents, first_of_content(contents), hashes, mirrored)
+
+
+def locate(sample_ids: pa.ChunkedArray, ids: pa.Array, crawls: pa.ChunkedArray, crawl: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of those `sample_ids` that are indexed as samples of `crawl`, and which (n,) bool they are."""
+    places = pc.fill_null(pc.index_in(sample_ids, value_set=ids), -1).to_numpy().astype(np.int64)
+    here = places >= 0
+    here[here] = pc.equal(crawls.take(pa.array(places[here])), crawl).to_numpy()
+    return places[here], here
+
+
+def read_neighbor_pairs(neighbors: Source, first: np.ndarray, min_similarity: float) -> np.ndarray:
+    """Candidate pairs out of the kNN graph, shard after shard."""
+    parts = [np.zeros((0, 2), np.int64)]
+    for table in neighbors.tables(["position", "neighbors", "similarities"]):
+        graph = table.combine_chunks()
+        lengths = pc.list_value_length(graph["neighbors"]).to_numpy()
+        positions = np.repeat(graph["position"].to_numpy(), lengths)
+        others, similarities = (pc.list_flatten(graph[name]).to_numpy() for name in ("neighbors", "similarities"))
+        parts.append(neighbor_candidates(positions, others, similarities, first, min_similarity=min_similarity))
+    return distinct_pairs(np.concatenate(parts))
+
+
+def read_thumbnails(records: Source, rows: Rows, wanted: np.ndarray) -> Thumbnails:
+    """Thumbnails of the rows `wanted` (ascending) alone: candidates are few, so memory doesn't grow with the crawl."""
+    pictures = np.zeros((len(wanted), SIDE, SIDE), np.uint8)
+    ids = pa.array([rows.ids[row] for row in wanted], pa.string())
+    crawls = pa.chunked_array([pa.array([rows.crawls[row] for row in wanted], pa.string())])
+    for shard in records.shards() if len(wanted) else []:
+        table = records.read(shard, ["sample_id", "thumbnail"])
+        places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
+        for place, data in zip(places, table["thumbnail"].filter(pa.array(here)).to_pylist(), strict=True):
+            if data is None or len(data) != SIDE * SIDE:
+                raise ShardError(f"records of {shard}: sample {ids[int(place)]} has no thumbnail of {SIDE} x {SIDE} bytes: ingest it again")
+            pictures[place] = np.frombuffer(data, np.uint8).reshape(SIDE, SIDE)
+    return Thumbnails(wanted, pictures)
+
+
+def read_clean(folder: Path) -> CleanPictures:
+    """All pictures of all clean sets in the folder. Raises ParamsError for a set that can't be read."""
+    names = {entry.stem if entry.is_file() else entry.name for entry in folder.glob("[!.]*")}
+    try:
+        sets = [read_clean_set(folder, name) for name in sorted(names)]
+        return describe_pictures([image for found in sets if found is not None for image in found.images])
+    except ValueError as error:
+        raise ParamsError(f"params.yaml: shared.clean: {error}") from None
+
+
+def confirmed(
+    perceptual: np.ndarray, semantic: np.ndarray, thumbnails: Thumbnails, rows: Rows, params: DeduplicateParams
+) -> dict[str, Copies]:
+    """Evidence -> the candidates that look alike enough, and how alike."""
+    exact, zoom = exact_pairs(rows.first), params.max_zoom
+    return {
+        "exact": Copies(exact, np.ones(len(exact), np.float32)),
+        "perceptual": thumbnails.confirm(perceptual, min_similarity=params.min_copy_similarity, max_zoom=zoom),
+        "semantic": thumbnails.confirm(semantic, min_similarity=params.min_semantic_copy_similarity, max_zoom=zoom),
+    }
+
+
+def find_leaks(
+    rows: Rows, suspects: np.ndarray, thumbnails: Thumbnails, evaluation: CleanPictures, params: DeduplicateParams
+) -> np.ndarray:
+    """Rows that hold the bytes of a clean picture, or look like one."""
+    same = np.array([digest in evaluation.digests for digest in rows.digests], bool)
+    pictures = evaluation.thumbnails[suspects[:, 1]]
+    similarity = picture_similarity(thumbnails.of(suspects[:, 0]), pictures, max_zoom=params.max_zoom)
+    alike = suspects[similarity >= params.min_copy_similarity, 0]
+    return np.flatnonzero(same | np.isin(rows.first, alike))
+
+
+def duplicate_table(
+    rows: Rows, copies: dict[str, Copies], labels: np.ndarray, splits: np.ndarray, is_leak: np.ndarray, n_folds: int, seed: int
+) -> pa.Table:
+    """One row per sample."""
+    names = [rows.ids[label] for label in labels]
+    columns = {
+        "sample_id": rows.ids,
+        "crawl": rows.crawls,
+        "duplicate_group": names,
+        "near_duplicate_score": 1 - nearest_copy(len(labels), copies.values()),
+        "is_leak": is_leak,
+        "split": splits.tolist(),
+        "fold": assign_fold(names, n_folds, seed),
+    }
+    return pa.table(columns).select(DUPLICATES.schema.names).cast(DUPLICATES.schema)
+
+
+def pair_table(rows: Rows, copies: dict[str, Copies], vectors: Path) -> pa.Table:
+    """One row per pair and evidence."""
+    embeddings = np.load(vectors, mmap_mode="r")
+    parts = [PAIRS.schema.empty_table()]
+    for evidence, found in copies.items():
+        earlier, later = found.pairs[:, 0], found.pairs[:, 1]
+        similarity = found.similarities if evidence == "exact" else pair_similarities(embeddings, found.pairs)
+        columns = {
+            "sample_id": pa.array([rows.ids[row] for row in later], pa.string()),
+            "other_id": pa.array([rows.ids[row] for row in earlier], pa.string()),
+            "crawl": pa.array([rows.crawls[row] for row in later], pa.string()),
+            "evidence": pa.array([evidence] * len(later), pa.string()),
+            "similarity": similarity,
+        }
+        parts.append(pa.table(columns).select(PAIRS.schema.names).cast(PAIRS.schema))
+    return pa.concat_tables(parts)
+
+
+def summary(copies: dict[str, Copies], labels: np.ndarray, splits: np.ndarray, is_leak: np.ndarray) -> Metrics:
+    """Counts for the metrics file."""
+    sizes = np.unique(labels, return_counts=True)[1]
+    metrics = {
+        "samples": len(labels),
+        "groups": len(sizes),
+        "copies": len(labels) - len(sizes),
+        "largest_group": int(sizes.max(initial=0)),
+        "leaks": int(is_leak.sum()),
+        "pairs": {evidence: len(found.pairs) for evidence, found in copies.items()},
+        "splits": {name: int((splits == name).sum()) for name in Shares.model_fields},
+    }
+    log.info("deduplicate: %d samples, %d copies, %d leaks", metrics["samples"], metrics["copies"], metrics["leaks"])
+    return metrics
+
+
+if __name__ == "__main__":
+    main(deduplicate)

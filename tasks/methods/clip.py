@@ -1,0 +1,240 @@
+"""Load CLIP encoders and apply them: L2-normalised embeddings out of pixels and texts; the only door to open_clip.
+
+An encoder is a folder that `open_clip.create_model("local-dir:FOLDER")` reads as well: open_clip_config.json,
+open_clip_model.safetensors, the tokenizer's files where it isn't open_clip's own; and encoder.json, which says what it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+CONFIG, WEIGHTS, DESCRIPTION = "open_clip_config.json", "open_clip_model.safetensors", "encoder.json"
+# What the pixels of most open_clip models were normalised with; taken for encoders trained here too.
+PIXEL_MEAN, PIXEL_SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an encoder is. `fingerprint` is a sha256 over weights, configuration and tokenizer."""
+
+    source: str
+    model: str
+    pretrained: str | None
+    fingerprint: str
+    embedding_width: int
+    image_size: int
+
+
+class Encoder:
+    """A CLIP on a device. Every result is the same for the same batch, however the caller came by it."""
+
+    def __init__(self, model: Any, tokenizer: Any, description: Description, *, device: str, precision: Precision) -> None:
+        import torch
+
+        self.model = model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.description = description
+        self.device, self.precision = device, precision
+        self.mean, self.spread = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in normalisation(model))
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels of what `encode_images` takes."""
+        return self.description.image_size
+
+    @property
+    def embedding_width(self) -> int:
+        """Length of an embedding."""
+        return self.description.embedding_width
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over weights, configuration and tokenizer."""
+        return self.description.fingerprint
+
+    def encode_images(self, pixels: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
+        """(n, image_size, image_size, 3) uint8 -> (n, embedding_width) float32, L2-normalised. Raises ValueError for another shape."""
+        import torch
+
+        if pixels.shape[1:] != (self.image_size, self.image_size, 3) or pixels.dtype != np.uint8:
+            wanted = f"(n, {self.image_size}, {self.image_size}, 3) uint8"
+            raise ValueError(f"this encoder takes pixels {wanted}, but got {pixels.shape} {pixels.dtype}: resize them first")
+
+        def encode(batch: np.ndarray) -> torch.Tensor:
+            # Bytes travel to the device, not floats; (n, side, side, 3) in memory is what channels_last means.
+            images = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device).permute(0, 3, 1, 2)
+            features: torch.Tensor = self.model.encode_image((images.float() / 255 - self.mean) / self.spread)
+            return features
+
+        return self._in_batches(encode, pixels, batch_size)
+
+    def encode_texts(self, texts: list[str], *, batch_size: int = 256) -> np.ndarray:
+        """n texts -> (n, embedding_width) float32, L2-normalised. What goes beyond the model's context is cut off."""
+
+        def encode(batch: list[str]) -> torch.Tensor:
+            features: torch.Tensor = self.model.encode_text(self.tokenizer(batch).to(self.device))
+            return features
+
+        return self._in_batches(encode, texts, batch_size)
+
+    def _in_batches(self, encode: Any, items: Any, batch_size: int) -> np.ndarray:
+        import torch
+
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+        embeddings = np.empty((len(items), self.embedding_width), np.float32)
+        with torch.inference_mode(), torch.autocast(self.device.split(":")[0], dtype, enabled=self.precision != "fp32"):
+            for start in range(0, len(items), batch_size):
+                features = encode(items[start : start + batch_size]).float()
+                embeddings[start : start + batch_size] = torch.nn.functional.normalize(features, dim=1).cpu().numpy()
+        return embeddings
+
+
+def load_encoder(folder: Path, *, device: str = "cpu", precision: Precision = "fp32", threads: int | None = None) -> Encoder:
+    """The encoder in a folder. `threads` fixes torch's threads for this process: equal bytes need an equal number.
+
+    Raises ValueError if the folder holds no encoder.
+    """
+    import open_clip
+    import torch
+    from safetensors import SafetensorError
+
+    description = describe(folder)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    name = f"local-dir:{folder.resolve()}"
+    try:
+        with quiet():
+            model = open_clip.create_model(name, require_pretrained=True)
+            tokenizer = open_clip.get_tokenizer(name)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise ValueError(f"the encoder in {folder} can't be loaded ({first_line(error)}): run prepare_encoder again") from None
+    return Encoder(model, tokenizer, description, device=device, precision=precision)
+
+
+def describe(folder: Path) -> Description:
+    """What the encoder in a folder is, without loading it (or torch). Raises ValueError if the folder holds no encoder."""
+    try:
+        return Description(**json.loads((folder / DESCRIPTION).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{folder} holds no encoder ({first_line(error)}): run prepare_encoder again") from None
+
+
+def new_model(config: Mapping[str, Any], *, seed: int) -> tuple[Any, Any]:
+    """A dual encoder of random weights and its tokenizer, by open_clip's `model_cfg`. Raises ValueError for one that open_clip refuses."""
+    import open_clip
+    import torch
+
+    torch.manual_seed(seed)
+    try:
+        return open_clip.CLIP(**config), open_clip.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"no encoder can be built of {config}: {first_line(error)}") from None
+
+
+def export_pretrained(model: str, pretrained: str | None, folder: Path) -> Description:
+    """Get a model by open_clip's name and tag, `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or a checkpoint's path as tag, and save it.
+
+    Downloads stay in Hugging Face's cache (HF_HOME). Raises ValueError that names model and tag, and the way out.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import open_clip
+    from safetensors import SafetensorError
+
+    if not model.startswith(("hf-hub:", "local-dir:")) and model not in open_clip.list_models():
+        near = ", ".join(difflib.get_close_matches(model, open_clip.list_models(), n=5, cutoff=0.4))
+        raise ValueError(f"model '{model}' is unknown to open_clip{f' (near: {near})' if near else ''}")
+    # A tag trained with QuickGELU gives other features under GELU; open_clip only warns.
+    tag = open_clip.get_pretrained_cfg(model, pretrained) if pretrained and ":" not in model else {}
+    quick_gelu = bool(tag.get("quick_gelu"))
+    try:
+        with quiet():
+            loaded = open_clip.create_model(model, pretrained, require_pretrained=True, force_quick_gelu=quick_gelu)
+            tokenizer = open_clip.get_tokenizer(model)
+            config = dict(open_clip.get_model_config(model))
+    except (OSError, RuntimeError, ValueError, SafetensorError, UnpicklingError) as error:
+        raise ValueError(
+            f"encoder '{model}' with weights '{pretrained}' can't be had ({first_line(error)}): check the names and the network, "
+            f"give a checkpoint's path as `pretrained`, or set `source: crawl`"
+        ) from None
+    if quick_gelu:
+        config["quick_gelu"] = True
+    return save_encoder(loaded, config, folder, source="pretrained", name=model, pretrained=pretrained, tokenizer=tokenizer)
+
+
+def save_encoder(
+    model: Any, config: Mapping[str, Any], folder: Path, *, source: str, name: str, pretrained: str | None = None, tokenizer: Any = None
+) -> Description:
+    """Write an encoder's folder: the same bytes for the same weights. `config` is open_clip's `model_cfg`.
+
+    Raises ValueError for a model whose pictures are not square.
+    """
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    size = model.visual.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise ValueError(f"model '{name}' takes pictures of {height} x {width} pixels: only square ones are supported")
+    folder.mkdir(parents=True, exist_ok=True)
+    mean, spread = normalisation(model)
+    settings = {"model_cfg": dict(config), "preprocess_cfg": {"mean": list(mean), "std": list(spread)}}
+    (folder / CONFIG).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    save_file({key: value.detach().cpu().contiguous().clone() for key, value in model.state_dict().items()}, folder / WEIGHTS)
+    if tokenizer is not None and not isinstance(tokenizer, open_clip.SimpleTokenizer):
+        tokenizer.save_pretrained(folder)
+    with torch.inference_mode():
+        embedding_width = int(model.eval().encode_image(torch.zeros(1, 3, height, width)).shape[1])
+    description = Description(source, name, pretrained, fingerprint(folder), embedding_width, int(height))
+    (folder / DESCRIPTION).write_text(json.dumps(asdict(description), indent=2, sort_keys=True) + "\n")
+    return description
+
+
+def fingerprint(folder: Path) -> str:
+    """sha256, in hex, over the names and bytes of an encoder's files and of open_clip's own vocabulary."""
+    from open_clip.tokenizer import default_bpe
+
+    state = hashlib.sha256()
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != DESCRIPTION)
+    for name, file in [*((str(file.relative_to(folder)), file) for file in files), ("vocabulary", Path(default_bpe()))]:
+        with file.open("rb") as stream:
+            state.update(f"{name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return state.hexdigest()
+
+
+def normalisation(model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and spread per colour, of pixels in [0, 1], that the model was trained with."""
+    mean, spread = (getattr(model.visual, name, None) for name in ("image_mean", "image_std"))
+    return tuple(mean or PIXEL_MEAN), tuple(spread or PIXEL_SPREAD)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No log lines of open_clip and the hub: what goes wrong is raised, and said once."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,113 @@
+"""The real graph on a real server: a new demo crawl comes in, a poisoned one doesn't, and what was there stays as it was."""
+
+import shutil
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import REPO
+from tests.flows.site import Site
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+LEFT_BEHIND = shutil.ignore_patterns(".venv", ".git", ".prefect", ".sluice", "cache", "tmp", "__pycache__", ".*_cache", "inbox", "*.tmp")
+CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n    autostage = false\n"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Shows the pictures of a made crawl by their paths."""
+
+    def __init__(self, pictures: dict[str, bytes], *words: object) -> None:
+        self.pictures = pictures
+        super().__init__(*words)
+
+    def do_GET(self) -> None:
+        data = self.pictures.get(self.path)
+        self.send_response(200 if data is not None else 404)
+        self.send_header("Content-Type", "image/jpeg")
+        self.send_header("Content-Length", str(len(data or b"")))
+        self.end_headers()
+        self.wfile.write(data or b"")
+
+    def log_message(self, *words: object) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A copy of this checkout as `dvc repro` left it."""
+    if not (REPO / "dvc.lock").is_file() or not (REPO / "data" / "curated").is_dir():
+        pytest.skip("nothing is built here: run `dvc repro` first")
+    folder = tmp_path_factory.mktemp("real") / "workspace"
+    shutil.copytree(REPO, folder, ignore=LEFT_BEHIND)
+    (folder / ".dvc" / "config").write_text(CONFIG)
+    found = Site(folder)
+    try:
+        found.open()
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory):
+    """A new crawl's manifest, and the address of the server that shows its pictures."""
+    from tasks.methods.demo_web import make_crawl
+
+    made = make_crawl(name="demo-3", seed=3, n_rows=300, n_leaks=0, clean_seed=7)
+    manifest = tmp_path_factory.mktemp("web") / "demo-3.parquet"
+    pq.write_table(made.manifest, manifest)
+    paths, pictures = (made.web[name].to_pylist() for name in ("path", "bytes"))
+    shown = {f"/{path.lstrip('/')}": data for path, data in zip(paths, pictures, strict=True)}
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, shown)) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield manifest, f"demo.test=127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """When each file of the old crawls was last written."""
+    kinds = ("records", "validity", "embeddings", "images")
+    found = [path for kind in kinds for path in (folder / "data" / kind).glob("demo-[12]/*") if path.is_file()]
+    return {str(path): path.stat().st_mtime_ns for path in found}
+
+
+def rows(folder: Path, crawl: str) -> int:
+    return sum(pq.read_metadata(path).num_rows for path in (folder / "data" / "curated").rglob(f"crawl={crawl}/*.parquet"))
+
+
+def test_a_poisoned_crawl_is_refused_and_the_next_good_one_taken_in(site, web, tmp_path):
+    manifest, address = web
+    before, params = stamps(site.folder), (site.folder / "params.yaml").read_bytes()
+    assert len(before) > 6
+
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("picture,words\n1,2\n")
+    kind, message = site.wait(site.run("refresh/refresh", name="demo-3", manifest=str(wrong)))
+    assert kind == "FAILED"
+    assert "crawl 'demo-3' was refused" in message
+    assert "url" in message
+
+    dead = tmp_path / "dead.csv"
+    dead.write_text("url,alt_text\n" + "".join(f"http://demo.test/gone/{number}.jpg,a text\n" for number in range(40)))
+    kind, message = site.wait(site.run("refresh/refresh", name="demo-3", manifest=str(dead), options=["--connect", address]))
+    assert kind == "FAILED"
+    assert "crawl 'demo-3' was refused by validate@demo-3: " in message
+    assert (site.folder / "params.yaml").read_bytes() == params
+    assert not list((site.folder / "data").glob("*/demo-3"))
+
+    options = ["--connect", address]
+    kind, message = site.wait(site.run("refresh/refresh", name="demo-3", manifest=str(manifest), options=options))
+    assert kind == "COMPLETED", message
+    assert 250 < rows(site.folder, "demo-3") <= 300
+    assert stamps(site.folder) == before
+    assert (site.folder / "reports" / "index.html").stat().st_mtime_ns > (site.folder / "params.yaml").stat().st_mtime_ns
+
+
+def test_rebuild_of_what_is_whole_does_nothing(site):
+    before = stamps(site.folder)
+    assert site.wait(site.run("rebuild/rebuild"))[0] == "COMPLETED"
+    assert stamps(site.folder) == before

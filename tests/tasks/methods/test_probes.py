@@ -1,0 +1,32 @@
+"""Linear probes on blobs."""
+
+import numpy as np
+
+from tasks.methods.probes import fit_probe, out_of_fold_log_probs, probe_probs
+
+
+def test_blobs_are_told_apart_out_of_fold():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 300)
+    features = (np.eye(3)[truth] + rng.normal(0, 0.2, (300, 3))).astype(np.float32)
+    targets = np.eye(3, dtype=np.float32)[truth]
+    folds = np.where(np.arange(300) % 10 == 0, -1, np.arange(300) % 3)
+    log_probs = out_of_fold_log_probs(features, targets, np.ones(300), folds, l2=1e-4, n_steps=30)
+    assert (log_probs.argmax(1) == truth).mean() > 0.97
+
+
+def test_a_row_has_no_part_in_its_own_judgement():
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (60, 5)).astype(np.float32)
+    targets = np.eye(2, dtype=np.float32)[rng.integers(0, 2, 60)]
+    folds = np.arange(60) % 3
+    before = out_of_fold_log_probs(features, targets, np.ones(60), folds, l2=1e-3, n_steps=20)
+    targets[folds == 0] = targets[folds == 0][:, ::-1]
+    after = out_of_fold_log_probs(features, targets, np.ones(60), folds, l2=1e-3, n_steps=20)
+    assert (before[folds == 0] == after[folds == 0]).all()
+    assert (before[folds == 1] != after[folds == 1]).any()
+
+
+def test_no_rows_give_even_chances():
+    probe = fit_probe(np.zeros((0, 4)), np.zeros((0, 5)), np.zeros(0), l2=1e-3, n_steps=5)
+    assert probe_probs(np.ones((2, 4)), probe).tolist() == [[0.2] * 5] * 2

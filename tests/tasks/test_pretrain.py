@@ -1,0 +1,136 @@
+"""The stage on a crawl of stripes: what an arm's folder holds, when it is made again, and what stops it."""
+
+import csv
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from tasks.contracts.curated import CONTRACT
+from tasks.core.errors import ParamsError, SluiceError
+from tasks.core.settings import Settings
+from tasks.core.shards import SerialPool
+from tasks.core.tables import Artifact, Shard, Sink, Source
+from tasks.methods.checkpoints import read_model
+from tasks.methods.inference import predict
+from tasks.methods.tars import Entry, write_images
+from tasks.pretrain import PretrainParams, decode, pretrain
+
+CONCEPTS = ("lying", "standing")
+PARAMS: dict[str, Any] = {
+    "format": 1,
+    "arms": {
+        "raw": {"rows": "raw", "weighted": False, "loss": "cross_entropy", "logit_adjustment": 0.0},
+        "curated": {"rows": "curated", "weighted": True, "loss": "elr", "logit_adjustment": 0.0},
+    },
+    "backbone": "resnet9-4", "image_size": 16, "samples_seen": 600, "batch_size": 20, "optimizer": "sgd", "learning_rate": 0.05,
+    "weight_decay": 1e-4, "warmup": 0.2, "ema_decay": 0.9, "max_gradient_norm": 5.0, "label_smoothing": 0.0, "elr_momentum": 0.7,
+    "elr_strength": 1.0, "max_shift": 1, "mirror": True, "colour": 0.1, "cutout": 0, "precision": "fp32", "n_threads": 1, "points": 3,
+    "checkpoint_steps": 10,
+}  # fmt: skip
+
+
+def stripes(number: int) -> np.ndarray:
+    """A 20 x 20 picture of concept number % 2."""
+    wave = 128 + 60 * np.sin(np.arange(20) * 1.6 + number * 0.7)
+    picture = np.broadcast_to(wave[:, None, None], (20, 20, 3)) + np.random.default_rng(number).normal(0, 20, (20, 20, 3))
+    return (picture if number % 2 == 0 else picture.transpose(1, 0, 2)).clip(0, 255).astype(np.uint8)
+
+
+def png(picture: np.ndarray) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def sample(number: int) -> dict[str, Any]:
+    """Of ten, three are filed under the wrong concept, which curation put right; one is of the val split."""
+    truth, wrong = CONCEPTS[number % 2], CONCEPTS[1 - number % 2]
+    row: dict[str, Any] = dict.fromkeys(CONTRACT.schema.names)
+    row |= {"sample_id": f"{number * 2654435761 % 2**128:032x}", "image_id": f"{number:032x}", "crawl": "alpha", "key": f"{number:09d}"}
+    row |= {"shard": f"{number // 50:05d}", "url": f"http://demo.test/{number}", "alt_text": "", "status": "ok", "sha256": f"{number:064x}"}
+    row |= {"concept": wrong if number % 10 in (1, 4, 6) else truth, "keep": number % 10 != 8, "reasons": [], "weight": 1.0}
+    row |= {"curated_concept": truth if row["keep"] else None, "suggested_concept": truth, "split": "val" if number % 10 == 9 else "train"}
+    return row
+
+
+@pytest.fixture
+def crawl(tmp_path: Path) -> tuple[Artifact, Source]:
+    """100 pictures in two tars, and their samples table."""
+    for shard in range(2):
+        (tmp_path / "images" / "alpha").mkdir(parents=True, exist_ok=True)
+        entries = [Entry(f"{n:09d}", "png", png(stripes(n)), "", {}) for n in range(shard * 50, shard * 50 + 50)]
+        write_images(tmp_path / "images" / "alpha" / f"{shard:05d}.tar", entries)
+    where: dict[str, Any] = {"contract": CONTRACT, "root": tmp_path / "curated", "crawls": ["alpha"], "per_crawl": False}
+    rows = sorted((sample(number) for number in range(100)), key=lambda row: str(row["sample_id"]))
+    Sink(**where).write(Shard("alpha", "00000"), pa.Table.from_pylist(rows, CONTRACT.schema))
+    return Artifact(tmp_path / "images"), Source(**where)
+
+
+def run(crawl: tuple[Artifact, Source], folder: Path, arm: str = "curated", **changes: Any) -> dict[str, Any]:
+    params = PretrainParams.model_validate(PARAMS | changes)
+    return pretrain(crawl[0], crawl[1], Artifact(folder), arm, "0", params, SerialPool(), Settings(device="cpu"))
+
+
+def test_the_folder_holds_model_config_and_curve(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    metrics = run(crawl, tmp_path / "curated-0")
+    assert {name: metrics[name] for name in ("rows", "concepts", "samples_seen")} == {"rows": 80, "concepts": 2, "samples_seen": 600}
+    assert metrics["curve"][-1]["accuracy"] > 0.85
+    assert sorted(file.name for file in (tmp_path / "curated-0").iterdir()) == ["config.json", "curve.csv", "model.safetensors"]
+    with (tmp_path / "curated-0" / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["10", "20", "30"]
+    network, config = read_model(tmp_path / "curated-0")
+    assert config["concepts"] == list(CONCEPTS)
+    fresh = np.stack([stripes(number)[2:18, 2:18] for number in range(200, 240)])
+    right = predict(network, fresh, precision="fp32", device="cpu").argmax(1) == np.arange(40) % 2
+    assert right.mean() > 0.85
+
+
+def test_an_equal_recipe_is_not_trained_again_and_another_one_is(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    folder = tmp_path / "raw-0"
+    first = run(crawl, folder, "raw", samples_seen=100)
+    stamp = (folder / "model.safetensors").stat().st_mtime_ns
+    assert run(crawl, folder, "raw", samples_seen=100, checkpoint_steps=3) == first
+    others = {**PARAMS["arms"], "curated": {**PARAMS["arms"]["curated"], "weighted": False}}
+    assert run(crawl, folder, "raw", samples_seen=100, arms=others) == first
+    assert (folder / "model.safetensors").stat().st_mtime_ns == stamp
+    run(crawl, folder, "raw", samples_seen=120)
+    assert (folder / "model.safetensors").stat().st_mtime_ns > stamp
+
+
+def test_equal_input_gives_equal_bytes(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    for name in ("a-0", "b-0"):
+        run(crawl, tmp_path / name, samples_seen=200)
+    for name in ("model.safetensors", "config.json", "curve.csv"):
+        assert (tmp_path / "a-0" / name).read_bytes() == (tmp_path / "b-0" / name).read_bytes()
+
+
+def test_pictures_come_back_in_the_order_of_the_rows(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    rows = crawl[1].table(["crawl", "shard", "key"])
+    pictures = decode(rows, crawl[0].path, tmp_path / "pixels", 20, SerialPool())
+    for place in (0, 17, 99):
+        np.testing.assert_array_equal(pictures[place], stripes(int(rows["key"][place].as_py())))
+
+
+def test_divergence_names_step_and_samples(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    with pytest.raises(SluiceError, match=r"loss is .* at step \d+; last good checkpoint: none; lower learning_rate .* The batch"):
+        run(crawl, tmp_path / "raw-0", "raw", learning_rate=1e30, warmup=0.0, max_gradient_norm=0.0)
+    found = json.loads((tmp_path / "raw-0" / "diverged.json").read_text())
+    assert set(found["sample_ids"]) <= set(crawl[1].table(["sample_id"])["sample_id"].to_pylist())
+    assert len(found["sample_ids"]) == 20
+
+
+def test_unknown_arms_and_unfit_params_are_refused(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"arm 'best' is not described under pretrain.arms \(there are: raw, curated\)"):
+        run(crawl, tmp_path / "best-0", "best")
+    with pytest.raises(ValidationError, match="max_shift 16 must be smaller than image_size 16"):
+        run(crawl, tmp_path / "raw-0", "raw", max_shift=16)
+    with pytest.raises(SluiceError, match="backbone 'nonsense' is neither resnet9 nor one of timm's"):
+        run(crawl, tmp_path / "raw-0", "raw", backbone="nonsense")

@@ -1,0 +1,123 @@
+"""Score: what the stage says of a small web whose truth is known, by networks and by probes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tasks.core.params import SharedParams
+from tasks.core.settings import Settings
+from tasks.score import FusionParams, NetworkParams, ScoreParams, score
+from tests.tasks.small_web import SmallWeb, make_web
+
+SHARED = SharedParams(seed=0, clean="data/clean")
+FUSION = FusionParams(
+    rounds=1, steps=8, transition_strength=20.0, smoothing=2.0, first_empty_share=0.3, l2=1e-3, probe_steps=30, subfolds=3
+)  # fmt: skip
+NETWORK = NetworkParams(
+    epochs=[3, 2], side=16, widths=[8, 8, 16, 16], batch_size=16, learning_rate=0.05, weight_decay=5e-4, word_weight=0.5, max_shift=1,
+    precision="fp32",
+)  # fmt: skip
+
+
+def run(web: SmallWeb, predictor: str, workers: int = 1) -> list[dict[str, Any]]:
+    params = ScoreParams(
+        predictor=predictor, n_folds=3, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION, calibration_bins=10,
+        calibration_share=0.5, min_given_share=0.8, covariance_shrinkage=0.1,
+    )  # fmt: skip
+    if not (web.root / "matches").exists():
+        write_matches(web)
+    tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "prototypes", "duplicates")}
+    images, concepts, scores = web.artifact("images"), web.artifact("concepts"), web.sink("scores")
+    settings = Settings(device="cpu", workers=workers)
+    metrics = score(images, **tables, concepts=concepts, scores=scores, params=params, shared=SHARED, settings=settings)
+    assert metrics["rows"] == len(web.truth)
+    return web.source("scores").table().to_pylist()
+
+
+def write_matches(web: SmallWeb) -> None:
+    names = sorted({truth for truth in web.truth.values() if truth})
+    web.write(
+        "matches",
+        [
+            {"sample_id": sample_id, "crawl": "alpha", "matched_concept": truth or names[0], "similarity": 0.5, "margin": 0.1,
+             "text_similarity": None, "is_anchor": False, "concepts": names,
+             "probabilities": [0.9 if name == truth else 0.05 for name in names]}
+            for sample_id, truth in web.truth.items()
+        ],
+    )  # fmt: skip
+
+
+def joined(web: SmallWeb, rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(given concept is right, image is of a concept, label scores, out-of-distribution scores)."""
+    given = {row["sample_id"]: row["concept"] for row in web.source("records").table().to_pylist()}
+    right = np.array([given[row["sample_id"]] == web.truth[row["sample_id"]] for row in rows])
+    inside = np.array([web.truth[row["sample_id"]] is not None for row in rows])
+    return right, inside, np.array([row["label_score"] for row in rows]), np.array([row["ood_score"] for row in rows])
+
+
+@pytest.mark.parametrize("predictor", ["probe", "network"])
+def test_wrong_concepts_and_off_topic_images_score_low(tmp_path, predictor):
+    web = make_web(tmp_path)
+    rows = run(web, predictor)
+    right, inside, label, ood = joined(web, rows)
+    assert roc_auc_score(right, label) > 0.95
+    assert roc_auc_score(inside, ood) > 0.9
+    suggested = np.array([row["suggested_concept"] == web.truth[row["sample_id"]] for row in rows])
+    assert suggested[inside & ~right].mean() > 0.8
+    columns = [name for name, value in rows[0].items() if isinstance(value, float)]
+    assert all(0 <= row[name] <= 1 for row in rows for name in columns)
+
+
+def test_the_same_input_gives_the_same_bytes_for_any_number_of_workers(tmp_path):
+    web = make_web(tmp_path, n_rows=90)
+    first = run(web, "network", workers=1)
+    assert run(web, "network", workers=2) == first
+
+
+def test_rows_of_the_test_split_shape_nothing(tmp_path):
+    """Other concepts on test rows: no score of any other row moves."""
+    web = make_web(tmp_path, n_rows=120)
+    test = {row["sample_id"] for row in web.source("duplicates").table().to_pylist() if row["split"] == "test"}
+    before = {row["sample_id"]: row for row in run(web, "probe")}
+    records = web.source("records").table().to_pylist()
+    for row in records:
+        row["concept"] = "moss" if row["sample_id"] in test else row["concept"]
+    web.write("records", records)
+    after = {row["sample_id"]: row for row in run(web, "probe")}
+    assert len(test) == 6
+    assert all(after[name] == before[name] for name in before if name not in test)
+
+
+@pytest.mark.parametrize("predictor", ["probe", "network"])
+def test_pairs_without_concepts_have_no_label_to_be_wrong(tmp_path, predictor):
+    web = make_web(tmp_path, n_rows=90, with_concept=False)
+    rows = run(web, predictor)
+    assert {row["given_probability"] for row in rows} == {None}
+    assert {row["label_score"] for row in rows} == {1.0}
+    inside = [row for row in rows if web.truth[row["sample_id"]]]
+    assert np.mean([row["suggested_concept"] == web.truth[row["sample_id"]] for row in inside]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "case", [{"names": ("moss", "rust")}, {"equal_embeddings": True}, {"with_text": False}, {"off_topic": 0.0, "noise": 0.0}]
+)
+@pytest.mark.parametrize("predictor", ["probe", "network"])
+def test_poor_webs_give_answers(tmp_path, predictor, case):
+    rows = run(make_web(tmp_path, n_rows=60, **case), predictor)
+    assert all(np.isfinite(row["confidence"]) for row in rows)
+    if not case.get("with_text", True):
+        assert {row["text_score"] for row in rows} == {0.5}
+
+
+@pytest.mark.parametrize("predictor", ["probe", "network"])
+def test_a_concept_of_one_image_and_one_of_none_give_answers(tmp_path, predictor):
+    web = make_web(tmp_path, n_rows=60)
+    records = web.source("records").table().to_pylist()
+    lonely = next(row["sample_id"] for row in records if row["concept"] == "slate")
+    for row in records:
+        row["concept"] = row["concept"] if row["concept"] != "slate" or row["sample_id"] == lonely else "moss"
+    web.write("records", records)
+    (web.root / "concepts" / "more.yaml").write_text("concepts: [{name: quartz, definition: a stone that nobody searched for}]")
+    assert len(run(web, predictor)) == 60
