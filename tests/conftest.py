@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.settings import turn_telemetry_off
+from tasks.core.settings import prepare_environment
 
 REPO = Path(__file__).resolve().parents[1]
-turn_telemetry_off()
+prepare_environment()
 
 
 @pytest.fixture(scope="session")

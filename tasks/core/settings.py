@@ -8,6 +8,8 @@ from tasks.core.errors import DeviceError, ParamsError
 
 PoolKind = Literal["serial", "process", "ray"]
 POOLS = ("serial", "process", "ray")
+# Threads that wait sleep instead of spinning: spinning ones make training fifty times slower when another process wants a core too.
+PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 # Off for every dependency: nothing phones home.
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
@@ -61,6 +63,12 @@ def read_settings() -> Settings:
 def turn_telemetry_off() -> None:
     """Set the variables by which the dependencies are told not to report home; call before importing them."""
     os.environ.update(TELEMETRY_OFF)
+
+
+def prepare_environment() -> None:
+    """What every process of a stage sets before it imports anything heavy."""
+    turn_telemetry_off()
+    os.environ.update(PATIENT_THREADS)
 
 
 def _number(name: str, default: float) -> float:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from tasks.core.errors import ParamsError, ShardError
 from tasks.core.processes import die_with_parent
-from tasks.core.settings import Settings, turn_telemetry_off
+from tasks.core.settings import Settings, prepare_environment
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -69,7 +69,7 @@ class ProcessPool:
 def start_worker() -> None:
     """What every worker process does first."""
     die_with_parent()
-    turn_telemetry_off()
+    prepare_environment()
 
 
 def make_pool(settings: Settings) -> ShardPool:

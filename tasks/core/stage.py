@@ -17,7 +17,7 @@ from tasks.core.graph import Entry, StageEntry, read_graph
 from tasks.core.lineage import record_run
 from tasks.core.params import Params, SharedParams, crawl_names, read_params, section
 from tasks.core.processes import die_with_parent
-from tasks.core.settings import Settings, read_settings, turn_telemetry_off
+from tasks.core.settings import Settings, prepare_environment, read_settings
 from tasks.core.shards import ShardPool, make_pool
 from tasks.core.tables import Artifact, Contract, Sink, Source, to_json
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def main(stage: Stage) -> None:
     """Run `stage` as dvc.yaml says, with the items given on the command line; ends the process with 1 on a SluiceError."""
     die_with_parent()
-    turn_telemetry_off()
+    prepare_environment()
     configure_logging()
     name = stage.__name__.rstrip("_")
     try:
