@@ -66,6 +66,8 @@ def curate(crawl: Path, workspace: Path, overlay: Path, clean: Path | None, scor
 
 def copy_project(workspace: Path) -> None:
     """Copy what git knows or would add into a fresh repository, so that work in progress is measured too."""
+    if workspace.exists():
+        sys.exit(f"{workspace} is there already: name a folder that is not")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPO, check=True, capture_output=True, text=True
     )
@@ -89,7 +91,7 @@ def bring(crawl: Path, name: str, workspace: Path, overlay: Path, clean: Path | 
     params["prepare_encoder"]["crawl"] = name
     empty = workspace / "data/clean"
     empty.mkdir(parents=True, exist_ok=True)
-    params["shared"]["clean"] = str(clean.resolve()) if clean else "data/clean"
+    params["clean"] = str(clean.resolve()) if clean else "data/clean"
     if not clean:
         (empty / "README").write_text("No clean test sets for this benchmark.\n")
         (workspace / "dvc.yaml").write_text(without_stage((workspace / "dvc.yaml").read_text(), "hold_out"))
@@ -112,7 +114,8 @@ def without_stage(text: str, stage: str) -> str:
 
 def call(workspace: Path, module: str, *words: str) -> None:
     """Run a module of the scratch copy; its output goes to standard error."""
-    environment = {**os.environ, "SLUICE_WORKERS": str(WORKERS), "PYTHONPATH": str(workspace)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "SLUICE_WORKERS": str(WORKERS), "PYTHONPATH": str(workspace), "PATH": path}
     subprocess.run([sys.executable, "-m", module, *words], cwd=workspace, check=True, stdout=sys.stderr, env=environment)
 
 

@@ -60,7 +60,7 @@ def compare(workspace: Path, clean: Path, overlay: Path) -> dict[str, Any]:
     yaml = YAML()
     params = yaml.load(workspace / "params.yaml")
     merge(params, yaml.load(overlay))
-    params["shared"]["clean"] = str(clean)
+    params["clean"] = str(clean)
     yaml.dump(params, workspace / "params.yaml")
     loading = steps_vs_preloaded(workspace)
     call(workspace, "dvc", "repro", "--single-item", "pretrain")

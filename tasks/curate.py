@@ -82,11 +82,11 @@ def curate(
 def joined(records: Source, validity: Source, duplicates: Source, scores: Source) -> pa.Table:
     """One row per distinct sample, with what the other tables say of it; null where they don't know it."""
     found = records.table(RECORD_COLUMNS)
-    order = np.lexsort((np.arange(found.num_rows), found["status"].to_numpy() != "ok"))
-    found = found.take(order)
-    first = np.sort(order[np.unique(found["sample_id"].to_numpy().astype(str), return_index=True)[1]])
-    found = records.table(RECORD_COLUMNS).take(first)
-    checked = validity.table(["sample_id", "crawl", "reasons"])
+    checked = validity.table(["sample_id", "crawl", "valid", "reasons"])
+    valid = checked["valid"].to_numpy()[places(_keys(found), _keys(checked))]
+    order = np.lexsort((np.arange(found.num_rows), ~valid, found["status"].to_numpy() != "ok"))
+    ids = found["sample_id"].to_numpy().astype(str)[order]
+    found = found.take(np.sort(order[np.unique(ids, return_index=True)[1]]))
     where = places(_keys(found), _keys(checked))
     found = found.append_column("reasons", _taken(checked["reasons"], where))
     copies, judged = duplicates.table(COPY_COLUMNS), scores.table(SCORE_COLUMNS)

@@ -184,7 +184,7 @@ def read_clean(folder: Path) -> CleanPictures:
         sets = [read_clean_set(folder, name) for name in sorted(names)]
         return describe_pictures([image for found in sets if found is not None for image in found.images])
     except ValueError as error:
-        raise ParamsError(f"params.yaml: shared.clean: {error}") from None
+        raise ParamsError(f"params.yaml: clean: {error}") from None
 
 
 def confirmed(

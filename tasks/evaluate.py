@@ -60,19 +60,22 @@ def evaluate(
     concepts: Artifact,
     clean: Artifact,
     predictions: Sink,
+    arms: list[str],
+    seeds: list[int],
     params: EvaluateParams,
     shared: SharedParams,
     settings: Settings,
 ) -> Metrics:
-    """Judge every model folder ARM-SEED under `models`, and the encoder; write the models' predictions in domain."""
+    """Judge the model of every arm and seed, and the encoder; write the models' predictions in domain."""
     device = settings.torch_device()
     try:
         in_domain, near_domain, skipped = read_sets(clean.path, params)
         with deterministic(params.n_threads, device):
             judged = [
-                judge(folder, in_domain, near_domain, params, shared.seed, device)
-                for folder in sorted(models.path.glob("*-*"))
-                if read_config(folder) is not None
+                judge(models.path / f"{arm}-{seed}", in_domain, near_domain, params, shared.seed, device)
+                for arm in sorted(arms)
+                for seed in sorted(seeds)
+                if read_config(models.path / f"{arm}-{seed}") is not None
             ]
             zero_shot = (
                 judge_encoder(load_encoder(encoder.path, device=device), in_domain, load_concepts(concepts.path), params)
@@ -83,11 +86,11 @@ def evaluate(
         raise SluiceError(str(error)) from None
     tables = [table for _, _, _, table in judged if table is not None]
     predictions.write_whole(pa.concat_tables(tables) if tables else predictions.contract.schema.empty_table())
-    arms: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for arm, seed, figures, _ in judged:
-        arms.setdefault(arm, {})[str(seed)] = figures
-    check_budgets(arms)
-    return {"arms": arms, "encoder": zero_shot, "skipped": skipped, **compare(arms, params)}
+        found.setdefault(arm, {})[str(seed)] = figures
+    check_budgets(found)
+    return {"arms": found, "encoder": zero_shot, "skipped": skipped, **compare(found, params)}
 
 
 def read_sets(folder: Path, params: EvaluateParams) -> tuple[CleanSet | None, dict[str, tuple[CleanSet, CleanSet]], list[str]]:
@@ -221,7 +224,7 @@ def check_budgets(arms: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
     budgets = {f"{arm}-{seed}": figures["samples_seen"] for arm, seeds in arms.items() for seed, figures in seeds.items()}
     if len(set(budgets.values())) > 1:
         told = ", ".join(f"{name}: {seen:,}" for name, seen in budgets.items())
-        raise SluiceError(f"the models saw different numbers of samples ({told}): delete the folders of arms that are no longer trained")
+        raise SluiceError(f"the models saw different numbers of samples ({told}): run `dvc repro pretrain`, so that all have one budget")
 
 
 def _at(figures: Mapping[str, Any], path: tuple[str, ...]) -> float | None:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from tasks.contracts.records import CONTRACT
 from tasks.core.crawls import EMBEDDED, CrawlSettings, read_manifest, read_settings
 from tasks.core.errors import CrawlError
-from tasks.core.files import digest_of, remove_temporaries, write_atomically
+from tasks.core.files import digest_of, digest_of_file, remove_temporaries, write_atomically
 from tasks.core.progress import track
 from tasks.core.shards import ShardPool
 from tasks.core.stage import Metrics, main
@@ -86,9 +86,11 @@ def ingest(crawls: Artifact, images: Artifact, records: Sink, crawl: str, pool: 
     portions = cut(read_manifest(crawls.path)["image_id"], crawl, settings.rows_per_shard)
     images.path.mkdir(parents=True, exist_ok=True)
     remove_leftovers(images, records, [portion.shard for portion in portions])
+    web = digest_of_file(crawls.path / "web.parquet") if EMBEDDED in settings.connect.values() else None
+    pool = pool.limited(min(settings.concurrency, settings.per_host_concurrency))  # so that every worker may have one request open
     with served(crawls.path, settings.connect) as connect:
         work = partial(
-            ingest_shard, crawls=crawls, images=images, records=records, settings=settings, connect=connect, workers=pool.workers
+            ingest_shard, crawls=crawls, images=images, records=records, settings=settings, connect=connect, web=web, workers=pool.workers
         )
         counts: Counter[str] = Counter()
         details: Counter[str] = Counter()
@@ -105,11 +107,12 @@ def ingest_shard(
     records: Sink,
     settings: CrawlSettings,
     connect: Mapping[str, str],
+    web: str | None,
     workers: int,
 ) -> tuple[Counter[str], Counter[str]]:
     """Fetch, pack and record one shard unless that is done; the record is written last, so its being there says that all is."""
     rows = read_rows(crawls.path / "manifest.parquet", portion)
-    recipe = digest_of(FORMAT, sorted(settings.model_dump().items()), portion.shard, rows.to_pylist())
+    recipe = digest_of(FORMAT, sorted(settings.model_dump().items()), web, portion.shard, rows.to_pylist())
     tar = images.path / f"{portion.shard.name}.tar"
     if not (records.done(portion.shard, recipe) and tar.is_file()):
         records.path(portion.shard).unlink(missing_ok=True)  # it speaks of a tar that is about to change
@@ -125,7 +128,7 @@ def ingest_shard(
 async def gather(urls: Mapping[str, str], settings: CrawlSettings, connect: Mapping[str, str], workers: int) -> dict[str, Outcome]:
     """What came of every image, by its id; `urls` goes from id to address."""
     ids = {url: image for image, url in urls.items()}
-    breaker = Breaker(settings.breaker_requests, settings.breaker_share)
+    breaker = Breaker(min(settings.breaker_requests, len(urls)), settings.breaker_share)
     rules = AddressRules(frozenset(host.lower() for host in settings.allow_hosts), connect)
     outcomes: dict[str, Outcome] = {}
     async with (

@@ -14,6 +14,7 @@ from pydantic import Field
 from tasks.contracts.matches import CONTRACT as MATCHES
 from tasks.contracts.prototypes import CONTRACT as PROTOTYPES
 from tasks.core.concepts import Concept, load_concepts
+from tasks.core.errors import ParamsError
 from tasks.core.params import Params
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
@@ -29,7 +30,7 @@ from tasks.methods.prototypes import (
     smooth_texts,
     text_fit,
 )
-from tasks.methods.samples import Samples, align, align_samples
+from tasks.methods.samples import ALIGNED, Samples, align, align_samples
 
 log = logging.getLogger(__name__)
 
@@ -57,21 +58,21 @@ def match(
 ) -> Metrics:
     """Prototypes of all concepts, and the best-matching concepts of every indexed sample."""
     known = load_concepts(concepts.path)
+    check_concepts(records, known)
     embedded = embeddings.table()
     rows = align_samples(
         neighbors.table(),
         records.table(["sample_id", "concept"]),
         embedded,
-        duplicates.table(["sample_id", "duplicate_group", "split", "fold"]),
+        duplicates.table(ALIGNED),
         names=[concept.name for concept in known],
-        n_folds=1,
     )
     sentences = align(embedded, rows.sample_ids)["text_embedding"]
     has_text = np.asarray(sentences.is_valid().to_numpy(), bool)
     texts = normalized(matrix(sentences, rows.embeddings.shape[1]))
     text, rivals, rival_of = text_prototypes(known, encoder)
     given = np.where(rows.given >= 0, rows.given, (rows.embeddings @ text.T).argmax(1))
-    smoothed = smooth_texts(texts, has_text, rows.neighbors, rows.similarities, n_neighbors=params.n_neighbors)
+    smoothed = smooth_texts(texts, has_text & (rows.weights > 0), rows.neighbors, rows.similarities, n_neighbors=params.n_neighbors)
     fit, passes = text_fit(rows.embeddings, smoothed, given, text, rivals, rival_of)
     usable, share = rows.weights > 0, params.max_anchor_share
     anchors = choose_anchors(fit, passes, given, rows.groups, usable, n_anchors=params.n_anchors, max_share=share)
@@ -92,12 +93,23 @@ def match(
     }
 
 
+def check_concepts(records: Source, known: list[Concept]) -> None:
+    """Raise ParamsError for a given concept that no concept file defines."""
+    names = {concept.name for concept in known}
+    for table in records.tables(["crawl", "concept"]):
+        for crawl, concept in zip(table["crawl"].to_pylist(), table["concept"].to_pylist(), strict=True):
+            if concept is not None and concept not in names:
+                raise ParamsError(
+                    f"concept '{concept}' of crawl '{crawl}' is in no concept file (known: {', '.join(sorted(names))}): define it there"
+                )
+
+
 def text_prototypes(known: list[Concept], encoder: Artifact) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(concepts' text prototypes (n_concepts, d), distractors' (m, d), whose each distractor is (m,))."""
     prompts = [concept_prompts(concept.name, concept.definition, concept.synonyms, concept.parent) for concept in known]
     rivals = [(number, words) for number, concept in enumerate(known) for words in concept.distractors]
     sentences = [sentence for found in prompts for sentence in found] + [f"a photo of {words}" for _, words in rivals]
-    encoded = np.asarray(load_encoder(encoder.path).encode_texts(sentences), np.float32)
+    encoded = np.asarray(load_encoder(encoder.path, threads=1).encode_texts(sentences), np.float32)
     owners = np.array([number for number, found in enumerate(prompts) for _ in found], np.int64)
     text = mean_prototypes(encoded[: len(owners)], owners, n_prototypes=len(known))
     return text, normalized(encoded[len(owners) :]), np.array([number for number, _ in rivals], np.int64)

@@ -4,7 +4,6 @@ Both give the same artefact. One that is trained here sees the crawl that its pa
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -60,6 +59,7 @@ class PrepareEncoderParams(Params):
     min_crop: Annotated[float, Field(gt=0, le=1)]
     colour_jitter: Annotated[float, Field(ge=0, lt=1)]
     precision: Literal["fp32", "bf16"]
+    n_threads: Annotated[int, Field(ge=1)]
 
 
 def prepare_encoder(
@@ -166,7 +166,7 @@ def model_config(params: PrepareEncoderParams) -> dict[str, Any]:
 
 
 def training_settings(params: PrepareEncoderParams, device: str) -> ContrastiveSettings:
-    """The training part of the params. All cores are used, since equal bytes need a number of threads that no setting changes."""
+    """The training part of the params."""
     return ContrastiveSettings(
         n_epochs=params.epochs,
         batch_size=params.batch_size,
@@ -179,7 +179,7 @@ def training_settings(params: PrepareEncoderParams, device: str) -> ContrastiveS
         min_crop=params.min_crop,
         colour_jitter=params.colour_jitter,
         precision=params.precision,
-        n_threads=os.cpu_count() or 1,
+        n_threads=params.n_threads,
         device=device,
     )
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from tasks.core.errors import ParamsError, SluiceError
-from tasks.core.files import digest_of, write_atomically
+from tasks.core.files import digest_of, digest_of_file, remove_temporaries, write_atomically
 from tasks.core.params import Params
 from tasks.core.settings import Settings
 from tasks.core.shards import ShardPool
@@ -36,6 +36,7 @@ from tasks.methods.training import DivergedError, Recipe, train
 
 CURVE = ("step", "epoch", "lr", "loss", "accuracy")
 DECODED_AT_ONCE = 256
+CHECKPOINT = "checkpoint.safetensors"
 log = logging.getLogger(__name__)
 
 
@@ -107,9 +108,11 @@ def pretrain(
     except ValueError as error:
         raise SluiceError(f"arm '{arm}': {error}") from None
     checked, concepts = validation_rows(samples), all_concepts(samples)
-    fingerprint = recipe_digest(chosen, checked, concepts, params, how, int(seed), device)
+    tars = sorted({*tars_of(chosen, images.path), *tars_of(checked, images.path)})
+    fingerprint = recipe_digest(chosen, checked, concepts, tars, params, how, int(seed), device)
     before = read_config(models.path)
     if before is not None and before["fingerprint"] == fingerprint:
+        remove_leftovers(models.path)
         log.info("%s: the model of this very recipe is there already", models.path)
         return dict(before["metrics"])
     models.path.mkdir(parents=True, exist_ok=True)
@@ -143,7 +146,7 @@ def fit(
     def validate(network: Any) -> float:
         return accuracy(predict(network, held_out, precision=params.precision, device=device).argmax(1), truth)
 
-    checkpoint = folder / "checkpoint.safetensors"
+    checkpoint = folder / CHECKPOINT
     try:
         network, curve = train(
             build_network(params.backbone, len(concepts), seed=seed),
@@ -167,18 +170,36 @@ def fit(
     config = {"backbone": params.backbone, "concepts": list(concepts), "image_size": params.image_size, "precision": params.precision}
     config |= {"pixel_mean": PIXEL_MEAN, "pixel_spread": PIXEL_SPREAD, "fingerprint": fingerprint, "metrics": metrics}
     write_model(folder, network, config)
-    for left in (checkpoint, folder / "diverged.json"):
-        left.unlink(missing_ok=True)
+    remove_leftovers(folder)
     return metrics
 
 
 def recipe_digest(
-    chosen: pa.Table, checked: pa.Table, concepts: Sequence[str], params: PretrainParams, arm: ArmParams, seed: int, device: str
+    chosen: pa.Table,
+    checked: pa.Table,
+    concepts: Sequence[str],
+    tars: Sequence[Path],
+    params: PretrainParams,
+    arm: ArmParams,
+    seed: int,
+    device: str,
 ) -> str:
-    """A digest of all that the weights depend on: rows, pixels (by the downloads' SHA-256), params but for other arms, kind of device."""
+    """A digest of all that the weights depend on: rows, tar shards, params but for other arms, kind of device."""
     own = params.model_dump(exclude={"arms", "checkpoint_steps"}) | arm.model_dump()
     columns = [table[name].to_pylist() for table in (chosen, checked) for name in ("sample_id", "sha256", "concept", "weight")]
-    return digest_of(own, columns, list(concepts), seed, device.split(":")[0])
+    return digest_of(own, columns, list(concepts), [digest_of_file(tar) for tar in tars], seed, device.split(":")[0])
+
+
+def tars_of(rows: pa.Table, images: Path) -> set[Path]:
+    """The tar shards that hold the rows' images."""
+    return {images / crawl / f"{shard}.tar" for crawl, shard in zip(rows["crawl"].to_pylist(), rows["shard"].to_pylist(), strict=True)}
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what training leaves behind beside the model, also when it was killed just before the end."""
+    for name in (CHECKPOINT, "diverged.json", ".pixels"):
+        (folder / name).unlink(missing_ok=True)
+    remove_temporaries(folder)
 
 
 @dataclass(frozen=True)

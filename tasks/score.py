@@ -6,7 +6,6 @@ there is no label to be wrong: label_score is 1, given_probability null, and the
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -30,7 +29,7 @@ from tasks.methods.outliers import ranks
 from tasks.methods.pictures import squares
 from tasks.methods.posterior import Beliefs
 from tasks.methods.rounds import first_targets, network_rounds, probe_rounds
-from tasks.methods.samples import Samples, align, align_samples
+from tasks.methods.samples import ALIGNED, Samples, align, align_samples
 from tasks.methods.suggestions import suggestions, text_scores, word_fit
 from tasks.methods.tars import read_images
 from tasks.methods.text_evidence import Texts, read_texts, text_ratio, word_targets
@@ -53,6 +52,7 @@ class NetworkParams(Params):
     word_weight: Annotated[float, Field(ge=0)]
     max_shift: Annotated[int, Field(ge=0)]
     precision: Literal["fp32", "bf16"]
+    n_threads: Count
 
 
 class FusionParams(Params):
@@ -72,7 +72,6 @@ class ScoreParams(Params):
     """Who judges the rows, how the signals are weighed, and what is suggested."""
 
     predictor: Literal["network", "probe"]
-    n_folds: Annotated[int, Field(ge=2)]
     min_word_count: Positive
     concept_word_count: Annotated[float, Field(ge=0)]
     network: NetworkParams
@@ -101,7 +100,6 @@ def score(
     embeddings: Source,
     neighbors: Source,
     matches: Source,
-    prototypes: Source,
     duplicates: Source,
     concepts: Artifact,
     scores: Sink,
@@ -112,8 +110,7 @@ def score(
     """Scores of every indexed sample."""
     known = load_concepts(concepts.path)
     names = [concept.name for concept in known]
-    rows = read_rows(records, embeddings, neighbors, matches, duplicates, names, params)
-    anchors = prototypes.table(["kind", "n_images"])
+    rows = read_rows(records, embeddings, neighbors, matches, duplicates, names)
     texts = read_texts(
         rows.alt_texts, rows.samples.weights, named_words(known), min_count=params.min_word_count, start_count=params.concept_word_count
     )
@@ -121,20 +118,19 @@ def score(
     table, measured = score_table(rows, names, beliefs, text_log_ratio, np.diff(texts.matrix.indptr) > 0, params)
     scores.write_whole(table)
     log.info("score: %d samples by %s, %.3f of them off-topic", len(rows.samples.given), params.predictor, measured["off_topic_share"])
-    images_behind = sum(n for kind, n in zip(anchors["kind"].to_pylist(), anchors["n_images"].to_pylist(), strict=True) if kind == "visual")
-    return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary), "anchors": images_behind}
+    return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary)}
 
 
 def read_rows(
-    records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, names: list[str], params: ScoreParams
+    records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, names: list[str]
 ) -> Rows:
     """Everything about the indexed samples, aligned to the index."""
     graph, recorded = neighbors.table(), records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept"])
     embedded, copies = (
         embeddings.table(["sample_id", "image_embedding"]),
-        duplicates.table(["sample_id", "duplicate_group", "split", "fold"]),
+        duplicates.table(ALIGNED),
     )
-    samples = align_samples(graph, recorded, embedded, copies, names=names, n_folds=params.n_folds)
+    samples = align_samples(graph, recorded, embedded, copies, names=names)
     recorded = align(recorded, samples.sample_ids)
     matched = align(matches.table(["sample_id", "text_similarity", "concepts", "probabilities"]), samples.sample_ids)
     chances = np.zeros((len(samples.given), len(names)), np.float32)
@@ -165,14 +161,14 @@ def judge(
     if params.predictor == "probe":
         beliefs = probe_rounds(rows.samples.embeddings, targets, *common, fusion=fusion)
         fit = np.log((beliefs.image * text_ratio(texts, beliefs.words, beliefs.prior)).sum(1))
-        rank = np.clip(ranks(np.nan_to_num(rows.text_similarity), ~np.isnan(rows.text_similarity)), 0.01, 0.99)
+        rank = np.clip(ranks(np.nan_to_num(rows.text_similarity), ~np.isnan(rows.text_similarity) & (rows.samples.weights > 0)), 0.01, 0.99)
         return beliefs, fit + np.where(np.isnan(rows.text_similarity), 0.0, np.log(rank / (1 - rank)))
-    threads = os.cpu_count() or 1
     device = settings.torch_device()
-    shape = (tuple(p.widths), p.batch_size, p.learning_rate, p.weight_decay, p.word_weight, p.max_shift, p.precision)
-    networks = [NetworkSettings(n_epochs, *shape, threads, device) for n_epochs in p.epochs]
+    shape = (tuple(p.widths), p.batch_size, p.learning_rate, p.weight_decay, p.word_weight, p.max_shift, p.precision, p.n_threads)
+    networks = [NetworkSettings(epochs, *shape, device) for epochs in p.epochs]
     words = word_targets(texts, rows.samples.weights)
-    trained = iter(track(range(params.n_folds * sum(p.epochs)), params.n_folds * sum(p.epochs), "epochs of fold networks"))
+    n_epochs = int(rows.samples.folds.max() + 1) * sum(p.epochs)
+    trained = iter(track(range(n_epochs), n_epochs, "epochs of fold networks"))
     beliefs, word_probs = network_rounds(
         read_pixels(rows, images, p.side),
         targets,

@@ -32,3 +32,14 @@ def shared_tools() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared/tools beside the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy workspace with its first crawl, built up to the report; tests may build on in it."""
+    from tests.workspace import repro, set_params, toy_workspace
+
+    folder = toy_workspace(tmp_path_factory.mktemp("toy") / "workspace")
+    set_params(folder, crawls=["demo-1"], demos=["demo-1"])
+    repro(folder)
+    return folder

@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
-from tests.workspace import environment, repro, table_bytes, toy_workspace
+from tests.workspace import environment, repro, set_params, table_bytes, toy_workspace
 
 pytestmark = pytest.mark.slow
 WORKERS = 2
@@ -26,11 +25,7 @@ def undisturbed(tmp_path_factory):
 def small(folder: Path) -> Path:
     """A toy workspace with one crawl in shards of 20 images."""
     toy_workspace(folder)
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    params.update(crawls=["demo-1"], demos=["demo-1"])
-    params["generate"]["settings"]["rows_per_shard"] = 20
-    yaml.dump(params, folder / "params.yaml")
+    set_params(folder, crawls=["demo-1"], demos=["demo-1"], generate={"settings": {"rows_per_shard": 20}})
     return folder
 
 

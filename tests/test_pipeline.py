@@ -9,9 +9,8 @@ import time
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from ruamel.yaml import YAML
 
-from tests.workspace import environment, repro, table_bytes, toy_workspace
+from tests.workspace import environment, repro, set_params, table_bytes, toy_workspace
 
 
 def ran(output: str) -> list[str]:
@@ -19,25 +18,9 @@ def ran(output: str) -> list[str]:
     return re.findall(r"Running stage '([^']+)'", output)
 
 
-def set_params(folder, change) -> None:
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    change(params)
-    yaml.dump(params, folder / "params.yaml")
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory):
-    """A finished toy workspace with its first crawl only."""
-    folder = toy_workspace(tmp_path_factory.mktemp("toy") / "workspace")
-    set_params(folder, lambda params: params.update(crawls=["demo-1"], demos=["demo-1"]))
-    repro(folder)
-    return folder
-
-
-def test_every_row_is_there_with_a_decision(workspace):
-    samples = pq.read_table(workspace / "data/curated/samples").to_pandas()
-    truth = pq.read_table(workspace / "data/truth/demo-1/truth.parquet").to_pandas()
+def test_every_row_is_there_with_a_decision(finished):
+    samples = pq.read_table(finished / "data/curated/samples").to_pandas()
+    truth = pq.read_table(finished / "data/truth/demo-1/truth.parquet").to_pandas()
     assert set(samples.url) == set(truth.url)
     assert samples.sample_id.is_unique
     assert (samples.reason.isna() == samples.keep).all()
@@ -49,26 +32,26 @@ def test_every_row_is_there_with_a_decision(workspace):
         assert samples[name].dropna().between(0, 1).all()
 
 
-def test_again_does_nothing(workspace):
+def test_again_does_nothing(finished):
     began = time.monotonic()
-    again = repro(workspace)
+    again = repro(finished)
     assert not ran(again.stdout)
     assert time.monotonic() - began < 15  # the promise is 5 s on an idle machine; CI machines are not
 
 
-def test_no_stage_depends_on_the_truth(workspace):
-    assert "data/truth" not in re.sub(r"outs:(\n\s+- .*)+", "", (workspace / "dvc.yaml").read_text())
+def test_no_stage_depends_on_the_truth(finished):
+    assert "data/truth" not in re.sub(r"outs:(\n\s+- .*)+", "", (finished / "dvc.yaml").read_text())
 
 
-def test_the_catalog_answers(workspace):
+def test_the_catalog_answers(finished):
     command = [sys.executable, "-m", "tasks.cli", "query", "select count(*) as n from samples", "--format", "json"]
-    done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, env=environment(workspace), check=True)
-    rows = pq.read_table(workspace / "data/curated/samples").num_rows
+    done = subprocess.run(command, cwd=finished, capture_output=True, text=True, env=environment(finished), check=True)
+    rows = pq.read_table(finished / "data/curated/samples").num_rows
     assert json.loads(done.stdout) == [{"n": rows}]
 
 
-def test_parquet_is_laid_out_for_sql(workspace):
-    file = next((workspace / "data/curated/samples/crawl=demo-1").glob("*.parquet"))
+def test_parquet_is_laid_out_for_sql(finished):
+    file = next((finished / "data/curated/samples/crawl=demo-1").glob("*.parquet"))
     metadata = pq.ParquetFile(file).metadata
     assert metadata.num_row_groups == 1
     assert metadata.row_group(0).column(0).compression == "ZSTD"
@@ -76,42 +59,39 @@ def test_parquet_is_laid_out_for_sql(workspace):
     assert ids == sorted(ids)
 
 
-def test_a_new_threshold_reruns_the_decision_and_nothing_costly(workspace):
-    def lower(params):
-        params["curate"]["target_purity"] = 0.5
-
-    set_params(workspace, lower)
-    stages = ran(repro(workspace, "curate").stdout)
+def test_a_new_threshold_reruns_the_decision_and_nothing_costly(finished):
+    set_params(finished, curate={"target_purity": 0.5})
+    stages = ran(repro(finished, "curate").stdout)
     assert stages == ["curate"]
 
 
-def test_a_docstring_refetches_and_reembeds_nothing(workspace):
+def test_a_docstring_refetches_and_reembeds_nothing(finished):
     for module in ("ingest", "embed", "methods/fetch", "methods/clip", "methods/pictures", "core/stage", "prepare_encoder"):
-        path = workspace / "tasks" / f"{module}.py"
+        path = finished / "tasks" / f"{module}.py"
         path.write_text(path.read_text().replace('"""', '"""Edited. ', 1))
-    planned = repro(workspace, "--dry", "embed", "index").stdout
+    planned = repro(finished, "--dry", "embed", "index").stdout
     assert not {stage.split("@")[0] for stage in ran(planned)} & {"ingest", "embed", "prepare_encoder"}
 
 
 @pytest.mark.slow
-def test_a_second_crawl_leaves_the_first_one_alone(workspace):
-    before = {name: data for name, data in table_bytes(workspace).items() if "/demo-1/" in name}
-    set_params(workspace, lambda params: params.update(crawls=["demo-1", "demo-2"], demos=["demo-1", "demo-2"]))
-    stages = ran(repro(workspace, "curate").stdout)
+def test_a_second_crawl_leaves_the_first_one_alone(finished):
+    before = {name: data for name, data in table_bytes(finished).items() if "/demo-1/" in name}
+    set_params(finished, crawls=["demo-1", "demo-2"], demos=["demo-1", "demo-2"])
+    stages = ran(repro(finished, "curate").stdout)
     assert {"ingest@demo-2", "embed@demo-2", "index"} <= set(stages)
     assert not {"ingest@demo-1", "validate@demo-1", "embed@demo-1", "prepare_encoder"} & set(stages)
-    after = table_bytes(workspace)
+    after = table_bytes(finished)
     assert {name: after[name] for name in before} == before
 
 
 @pytest.mark.slow
-def test_another_folder_and_other_workers_give_the_same_bytes(workspace, tmp_path):
-    set_params(workspace, lambda params: params.update(crawls=["demo-1"], demos=["demo-1"]))
-    repro(workspace, "evaluate")
+def test_another_folder_and_other_workers_give_the_same_bytes(finished, tmp_path):
+    set_params(finished, crawls=["demo-1"], demos=["demo-1"])
+    repro(finished, "evaluate")
     twin = toy_workspace(tmp_path / "another folder")
-    (twin / "params.yaml").write_text((workspace / "params.yaml").read_text())
+    (twin / "params.yaml").write_text((finished / "params.yaml").read_text())
     repro(twin, "evaluate", SLUICE_POOL="serial", SLUICE_WORKERS="1")
-    ours = {name: data for name, data in table_bytes(workspace).items() if "demo-2" not in name}
+    ours = {name: data for name, data in table_bytes(finished).items() if "demo-2" not in name}
     theirs = table_bytes(twin)
     assert sorted(ours) == sorted(theirs)
     assert [name for name in ours if ours[name] != theirs[name]] == []

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -15,11 +16,16 @@ TOY = Path(__file__).with_name("toy.yaml")
 def toy_workspace(folder: Path) -> Path:
     """A copy of the project whose params are those of tests/toy.yaml where that file says something."""
     copy_project(folder)
+    set_params(folder, **YAML().load(TOY))
+    return folder
+
+
+def set_params(folder: Path, **changes: Any) -> None:
+    """Change params.yaml; mappings are merged key by key."""
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
-    merge(params, yaml.load(TOY))
+    merge(params, changes)
     yaml.dump(params, folder / "params.yaml")
-    return folder
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

@@ -3,13 +3,14 @@
 `ingest` depends on this folder alone, so nothing that changes elsewhere ever makes it reach out again.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from tasks.core.errors import CrawlError
 from tasks.core.files import write_folder_atomically
@@ -53,6 +54,20 @@ class CrawlSettings(Params):
     breaker_requests: Count
     breaker_share: Annotated[float, Field(gt=0, le=1)]
 
+    @field_validator("connect")
+    @classmethod
+    def _addresses(cls, connect: dict[str, str]) -> dict[str, str]:
+        """Lower-case hosts; every target is `embedded` or ADDRESS:PORT with a numeric address."""
+        for host, target in connect.items():
+            address, _, port = target.rpartition(":")
+            try:
+                valid = target == EMBEDDED or (ip_address(address.strip("[]")) is not None and 0 < int(port) < 65536)
+            except ValueError:
+                valid = False
+            if not valid:
+                raise ValueError(f"'{host}' is connected to '{target}': say ADDRESS:PORT with a numeric address, or '{EMBEDDED}'")
+        return {host.lower(): target for host, target in connect.items()}
+
 
 def write_crawl(folder: Path, manifest: pa.Table, settings: CrawlSettings, web: pa.Table | None = None) -> None:
     """Write a crawl's folder as a whole. `manifest` has MANIFEST's columns; `web` (path, bytes) is what an embedded server shows."""
@@ -74,6 +89,8 @@ def read_manifest(folder: Path) -> pa.Table:
         raise CrawlError(f"crawl '{folder.name}' has no readable manifest ({error}): add it with `sluice crawl add`") from None
     if table.schema.names != MANIFEST.names:
         raise CrawlError(f"crawl '{folder.name}': manifest.parquet has columns {table.schema.names}, not {MANIFEST.names}")
+    if table.num_rows == 0:
+        raise CrawlError(f"crawl '{folder.name}' has an empty manifest: nothing to fetch")
     return table
 
 
@@ -82,8 +99,8 @@ def read_settings(folder: Path) -> CrawlSettings:
     path = folder / "settings.yaml"
     try:
         return CrawlSettings.model_validate(yaml.safe_load(path.read_text()))
-    except OSError:
-        raise CrawlError(f"crawl '{folder.name}' has no settings.yaml: add it with `sluice crawl add`") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise CrawlError(f"crawl '{folder.name}' has no readable settings.yaml: add it with `sluice crawl add`") from None
     except ValidationError as error:
         faults = "; ".join(f"'{'.'.join(map(str, item['loc']))}': {item['msg']}" for item in error.errors())
         raise CrawlError(f"{path}: {faults}") from None

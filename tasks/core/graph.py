@@ -1,7 +1,7 @@
 """Read dvc.yaml: what each stage takes and makes, by name.
 
 dvc.yaml is the only place that knows paths. A path's name is the last of its parts that is not made of placeholders:
-`data/records/${item}` is `records`, `reports/index.html` is `index`, `${shared.clean}` is `clean`.
+`data/records/${item}` is `records`, `reports/index.html` is `index`, `${clean}` is `clean`.
 """
 
 import re

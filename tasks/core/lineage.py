@@ -41,9 +41,17 @@ def record_run(stage: str, item: str, settings: Settings, folder: Path = RUNS) -
     finally:
         run["seconds"] = round(time.monotonic() - began, 3)
         run["peak_memory_mb"] = round(_peak_memory_mb(), 1)
-        with write_atomically(folder / f"{run['started'][:19].replace(':', '')}-{stage}-{run['run_id'][:8]}.json") as path:
-            path.write_text(to_json(run))
+        _write(run, folder)
         log.info("%s: %s in %.1f s, at most %.0f MB", stage, run["status"], run["seconds"], run["peak_memory_mb"])
+
+
+def _write(run: Mapping[str, Any], folder: Path) -> None:
+    """Write the record; a full disk must not hide the stage's own error."""
+    try:
+        with write_atomically(folder / f"{run['started'][:19].replace(':', '')}-{run['stage']}-{run['run_id'][:8]}.json") as path:
+            path.write_text(to_json(run))
+    except OSError as error:
+        log.warning("the run is not recorded: %s", error)
 
 
 def read_runs(folder: Path = RUNS) -> list[dict[str, Any]]:

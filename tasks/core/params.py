@@ -5,7 +5,7 @@ The number in force is the one in params.yaml; a misspelt key, a wrong type or a
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,7 +26,6 @@ class SharedParams(Params):
     """The `shared` section: what several stages must agree on."""
 
     seed: int
-    clean: str
 
 
 P = TypeVar("P", bound=Params)
@@ -58,10 +57,20 @@ def section(model: type[P], name: str, values: Mapping[str, Any]) -> P:
 def _complaint(name: str, model: type[Params], item: Any) -> str:
     key = ".".join([name, *map(str, item["loc"])])
     if item["type"] == "extra_forbidden":
-        return f"params.yaml: unknown key '{key}' (known: {', '.join(sorted(model.model_fields))})"
+        return f"params.yaml: unknown key '{key}' (known: {', '.join(_fields(model, item['loc'][:-1]))})"
     if item["type"] == "missing":
         return f"params.yaml: key '{key}' is missing"
+    if isinstance(item["input"], Mapping):
+        return f"params.yaml: '{key}': {item['msg']}"
     return f"params.yaml: '{key}' is {item['input']!r}: {item['msg']}"
+
+
+def _fields(model: Any, path: tuple[Any, ...]) -> list[str]:
+    """The keys that are known at a place inside a section."""
+    for part in path:
+        kind = model.model_fields[part].annotation if part in getattr(model, "model_fields", {}) else model
+        model = next((inner for inner in get_args(kind) if hasattr(inner, "model_fields")), kind)
+    return sorted(getattr(model, "model_fields", {}))
 
 
 def crawl_names(values: Mapping[str, Any]) -> list[str]:

@@ -23,12 +23,11 @@ TELEMETRY_OFF = {
 
 @dataclass(frozen=True)
 class Settings:
-    """How and where to run. `memory_gb` is the ceiling that stages keep under by tiling."""
+    """How and where to run."""
 
     pool: PoolKind = "process"
     workers: int = 1
     device: str = "auto"
-    memory_gb: float = 4.0
 
     def torch_device(self) -> str:
         """The device to compute on ("cpu", "cuda:0", ...). Raises DeviceError if one was asked for that isn't there."""
@@ -53,11 +52,10 @@ def read_settings() -> Settings:
     pool = os.environ.get("SLUICE_POOL", "process")
     if pool not in POOLS:
         raise ParamsError(f"SLUICE_POOL={pool!r} is unknown: use one of {', '.join(POOLS)}")
-    memory = _number("SLUICE_MEMORY_GB", _physical_memory_gb() / 2)
     workers = _number("SLUICE_WORKERS", len(os.sched_getaffinity(0)))
     if workers != int(workers):
         raise ParamsError(f"SLUICE_WORKERS={workers!r} must be a whole number")
-    return Settings(pool=cast(PoolKind, pool), workers=int(workers), device=os.environ.get("SLUICE_DEVICE", "auto"), memory_gb=memory)
+    return Settings(pool=cast(PoolKind, pool), workers=int(workers), device=os.environ.get("SLUICE_DEVICE", "auto"))
 
 
 def turn_telemetry_off() -> None:
@@ -80,7 +78,3 @@ def _number(name: str, default: float) -> float:
     if not 0 < value < float("inf"):
         raise ParamsError(f"{name}={text!r} must be a positive number")
     return value
-
-
-def _physical_memory_gb() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

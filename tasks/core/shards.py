@@ -26,6 +26,10 @@ class ShardPool(Protocol):
         """Results in the order of the items. Raises what the first failing item raised; a lost worker is a ShardError."""
         ...
 
+    def limited(self, workers: int) -> "ShardPool":
+        """The same pool with at most so many workers."""
+        ...
+
 
 class SerialPool:
     """Run in this process, one item after the other."""
@@ -35,12 +39,18 @@ class SerialPool:
     def map(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         return map(work, items)
 
+    def limited(self, workers: int) -> "SerialPool":  # noqa: ARG002  one is the least
+        return self
+
 
 class ProcessPool:
     """Run in `workers` fresh processes that end with this one."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+
+    def limited(self, workers: int) -> "ProcessPool":
+        return ProcessPool(max(1, min(self.workers, workers)))
 
     def map(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         if not items:

@@ -3,11 +3,13 @@
 A stage's signature is its declaration. `main` refuses to start when signature and dvc.yaml disagree.
 """
 
+import errno
 import importlib
 import inspect
 import logging
 import os
 import sys
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -15,6 +17,7 @@ from tasks.core.errors import SluiceError, WiringError
 from tasks.core.files import write_atomically
 from tasks.core.graph import Entry, StageEntry, read_graph
 from tasks.core.lineage import record_run
+from tasks.core.names import check_crawl_name
 from tasks.core.params import Params, SharedParams, crawl_names, read_params, section
 from tasks.core.processes import die_with_parent
 from tasks.core.settings import Settings, prepare_environment, read_settings
@@ -24,6 +27,7 @@ from tasks.core.tables import Artifact, Contract, Sink, Source, to_json
 Metrics = dict[str, Any]
 Stage = Callable[..., Metrics]
 ITEM_ARGUMENTS = {"item": "crawl"}  # ${item.arm} becomes `arm`
+LISTS = ("arms", "seeds")  # top-level lists of params.yaml that a stage may ask for by name, as for `crawls`
 log = logging.getLogger(__name__)
 
 
@@ -35,12 +39,14 @@ def main(stage: Stage) -> None:
     name = stage.__name__.rstrip("_")
     try:
         run(stage, name, sys.argv[1:])
-    except SluiceError as error:
+    except (SluiceError, ValueError, FileNotFoundError, tarfile.TarError) as error:
+        log.debug("", exc_info=True)  # methods raise ValueError for input that they can't take; SLUICE_LOG=DEBUG shows where
         fail(f"{name}: {error}")
     except OSError as error:
-        if error.errno not in (28, 122):  # no space left, quota
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        fail(f"{name}: no space left on the disk ({error.filename or 'unknown file'}): free some and run `dvc repro` again, it resumes")
+        place = f" ({error.filename})" if error.filename else ""
+        fail(f"{name}: no space left on the disk{place}: free some and run `dvc repro` again, it resumes")
 
 
 def run(stage: Stage, name: str, words: Sequence[str]) -> None:
@@ -65,7 +71,8 @@ def bind(stage: Stage, entry: StageEntry, values: Mapping[str, Any], items: Mapp
     crawls = crawl_names(values)
     named = {ITEM_ARGUMENTS.get(key, key.removeprefix("item.")): value for key, value in items.items()}
     paths = {found.name: found for found in (*entry.data, *entry.outs)}
-    fixed: dict[str, Any] = {"crawls": crawls, "settings": settings, **named}
+    lists = {name: values[name] for name in LISTS if name in values}
+    fixed: dict[str, Any] = {"crawls": crawls, "settings": settings, **lists, **named}
     arguments: dict[str, Any] = {}
     for argument, kind in annotations(stage).items():
         if argument in paths and argument not in named:
@@ -103,7 +110,8 @@ def expected_params(stage: Stage, entry: StageEntry) -> set[str]:
     sections = {"shared" if kind is SharedParams else entry.name for kind in kinds.values() if issubclass(kind, Params)}
     bound = {found.name for found in (*entry.data, *entry.outs) if found.bound}
     over_all = any(kind in (Source, Sink) and name not in bound and contract_of(name).partitioned for name, kind in kinds.items())
-    return sections | ({"crawls"} if over_all or kinds.get("crawls", Artifact) is not Artifact else set())
+    listed = {name for name in LISTS if name in kinds}
+    return sections | listed | ({"crawls"} if over_all or kinds.get("crawls", Artifact) is not Artifact else set())
 
 
 def annotations(stage: Stage) -> dict[str, type]:
@@ -131,7 +139,7 @@ def configure_logging() -> None:
 
 def fail(message: str) -> NoReturn:
     """End the process with one line."""
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
     raise SystemExit(1)
 
 
@@ -152,7 +160,7 @@ def _items(entry: StageEntry, words: Sequence[str]) -> dict[str, str]:
     names = entry.placeholders()
     if len(names) != len(words):
         raise WiringError(f"stage '{entry.name}' needs {len(names)} arguments ({', '.join(names) or 'none'}), got {list(words)}")
-    return dict(zip(names, words, strict=True))
+    return {name: check_crawl_name(word) for name, word in zip(names, words, strict=True)}
 
 
 def _plain(annotation: Any) -> type:

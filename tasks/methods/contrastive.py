@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.methods.inference import deterministic
 from tasks.methods.text_targets import word_targets
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def train_encoder(
 
     if len(pixels) != len(tokens) or len(pixels) < 2:
         raise ValueError(f"an encoder needs at least 2 pairs of image and text, but got {len(pixels)} images and {len(tokens)} texts")
-    with deterministic(settings.n_threads):
+    with deterministic(settings.n_threads, settings.device):
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         texts, text_of_row = np.unique(tokens, axis=0, return_inverse=True)
@@ -214,18 +214,3 @@ def batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[np.
     order = torch.randperm(n, generator=generator).numpy()
     for start in range(0, max(1, n // batch_size) * batch_size, batch_size):
         yield order[start : start + batch_size]
-
-
-@contextmanager
-def deterministic(n_threads: int) -> Iterator[None]:
-    """Equal bytes for equal input: a fixed number of threads and deterministic kernels, put back afterwards."""
-    import torch
-
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(n_threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])

@@ -6,11 +6,12 @@ An image is judged only by a network that never saw it, nor a copy of it: a netw
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tasks.methods.inference import deterministic
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ def out_of_fold_outputs(
     """
     names = np.unique(folds[folds >= 0])
     outputs = []
-    with deterministic(settings.n_threads):
+    with deterministic(settings.n_threads, settings.device):
         for fold in names:
             known = (targets.sum(1) > 0) | (words.sum(1) > 0)
             train = np.flatnonzero((folds >= 0) & (folds != fold) & known)
@@ -217,18 +218,3 @@ def autocast(settings: NetworkSettings) -> Any:
     import torch
 
     return torch.autocast(settings.device.split(":")[0], torch.bfloat16, enabled=settings.precision == "bf16")
-
-
-@contextmanager
-def deterministic(n_threads: int) -> Iterator[None]:
-    """Equal bytes for equal input: a fixed number of threads and deterministic kernels, put back afterwards."""
-    import torch
-
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(n_threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])

@@ -11,14 +11,17 @@ import pyarrow as pa
 from tasks.methods.alignment import codes, matrix, padded, places
 from tasks.methods.prototypes import normalized
 
+ALIGNED = ["sample_id", "duplicate_group", "is_leak", "split", "fold"]
+
 
 @dataclass(frozen=True)
 class Samples:
     """n indexed samples.
 
     given (n,) int64: number of the given concept, -1 = none; groups (n,) int64: copies share one; weights (n,) float64: one over the
-    size of the group, 0 in the test split, whose rows shape nothing; folds (n,) int64, -1 in the test split; neighbors
-    (n, n_neighbors) int64 row numbers, -1 = none; similarities (n, n_neighbors) float32; embeddings (n, d) float32 of the images.
+    size of the group, 0 in the test split and for copies of clean test pictures, which shape nothing; folds (n,) int64, -1 there;
+    neighbors (n, n_neighbors) int64 row numbers, -1 = none; similarities (n, n_neighbors) float32; embeddings (n, d) float32 of the
+    images.
     """
 
     sample_ids: pa.ChunkedArray
@@ -41,21 +44,19 @@ def align(table: pa.Table, ids: pa.ChunkedArray) -> pa.Table:
     return table.take(found)
 
 
-def align_samples(
-    graph: pa.Table, records: pa.Table, embeddings: pa.Table, duplicates: pa.Table, *, names: Sequence[str], n_folds: int
-) -> Samples:
-    """Samples out of the tables neighbors, records, embeddings and duplicates; folds are numbered modulo `n_folds`."""
+def align_samples(graph: pa.Table, records: pa.Table, embeddings: pa.Table, duplicates: pa.Table, *, names: Sequence[str]) -> Samples:
+    """Samples out of the tables neighbors, records, embeddings and duplicates (its columns ALIGNED)."""
     ids = graph["sample_id"]
     copies = align(duplicates, ids)
     groups = np.unique(copies["duplicate_group"].to_numpy().astype(str), return_inverse=True)[1].reshape(-1)
-    test = copies["split"].to_numpy() == "test"
+    apart = (copies["split"].to_numpy() == "test") | copies["is_leak"].to_numpy()
     return Samples(
         ids,
         graph["crawl"],
         codes(align(records, ids)["concept"].to_pylist(), names),
         groups,
-        np.where(test, 0.0, 1.0 / np.bincount(groups)[groups]),
-        np.where(test, -1, copies["fold"].to_numpy().astype(np.int64) % n_folds),
+        np.where(apart, 0.0, 1.0 / np.bincount(groups)[groups]),
+        np.where(apart, -1, copies["fold"].to_numpy().astype(np.int64)),
         padded(graph["neighbors"], -1, np.int64),
         padded(graph["similarities"], 0.0, np.float32),
         normalized(matrix(align(embeddings, ids)["image_embedding"])),

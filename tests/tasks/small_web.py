@@ -78,7 +78,7 @@ def make_web(
         embedded.append({"sample_id": sample_id, "crawl": "alpha", "image_embedding": vector.tolist(), "text_embedding": sentence})
         copies.append(
             {"sample_id": sample_id, "crawl": "alpha", "duplicate_group": sample_id, "near_duplicate_score": 1.0, "is_leak": number == 5,
-             "split": "test" if number % 20 == 19 else "train", "fold": number // len(names) % 6}
+             "split": "test" if number % 20 == 19 else "train", "fold": number // len(names) % 3}
         )  # fmt: skip
     copies[1] |= {"duplicate_group": copies[0]["sample_id"], "near_duplicate_score": 0.0, "fold": copies[0]["fold"]}
     web.write("records", records)

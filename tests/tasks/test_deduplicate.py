@@ -90,7 +90,7 @@ class Web:
             clean=Artifact(self.root / "clean"),
             **{name: Sink(*found, **self.global_table) for name, found in sinks.items()},
             params=stage.DeduplicateParams(**{**PARAMS, **changes}),
-            shared=SharedParams(seed=0, clean=""),
+            shared=SharedParams(seed=0),
         )
         tables = {name: Source(*found, **self.global_table).table().to_pylist() for name, found in sinks.items()}
         return metrics, {row["sample_id"]: row for row in tables["duplicates"]}, tables["pairs"]
@@ -160,7 +160,7 @@ def test_equal_input_gives_equal_bytes(tmp_path):
 
 def test_messages_name_the_way_out(tmp_path):
     web = small_web(tmp_path, clean=[b"broken"])
-    with pytest.raises(ParamsError, match=r"shared\.clean: picture 0 of the clean sets can't be decoded"):
+    with pytest.raises(ParamsError, match=r"params.yaml: clean: picture 0 of the clean sets can't be decoded"):
         web.run()
     (tmp_path / "clean/test.parquet").unlink()
     with pytest.raises(ValueError, match=r"train 0\.6, val 0\.2 and test 0\.1 must sum to 1"):

@@ -82,8 +82,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(folder: Path) -> tuple[dict[str, Any], pa.Table]:
     where: dict[str, Any] = {"contract": CONTRACT, "root": folder / "predictions"}
     artifacts = [Artifact(folder / name) for name in ("models", "encoder", "concepts", "clean")]
-    shared = SharedParams(seed=0, clean=str(folder / "clean"))
-    metrics = evaluate(*artifacts, Sink(**where), PARAMS, shared, Settings(device="cpu"))
+    shared = SharedParams(seed=0)
+    metrics = evaluate(*artifacts, Sink(**where), ["raw", "curated", "half"], [0, 1], PARAMS, shared, Settings(device="cpu"))
     return metrics, Source(**where).table()
 
 
@@ -132,6 +132,6 @@ def test_missing_sets_are_skipped_with_a_line_each(workspace: Path) -> None:
 
 
 def test_unequal_budgets_are_refused(workspace: Path) -> None:
-    write_tiny_model(workspace / "models" / "old-0", 5, samples_seen=999)
-    with pytest.raises(SluiceError, match=r"the models saw different numbers of samples \(.*old-0: 999.*\): delete the folders of arms"):
+    write_tiny_model(workspace / "models" / "half-1", 5, samples_seen=999)
+    with pytest.raises(SluiceError, match=r"the models saw different numbers of samples \(.*half-1: 999.*\): run `dvc repro pretrain`"):
         run(workspace)

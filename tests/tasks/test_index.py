@@ -41,7 +41,7 @@ def run(root: Path, **changes) -> tuple[dict, list[dict]]:
         index=Artifact(root / "index"),
         neighbors=Sink(**neighbors),
         params=stage.IndexParams(**{**PARAMS, **changes}),
-        shared=SharedParams(seed=0, clean=""),
+        shared=SharedParams(seed=0),
     )
     return metrics, Source(**neighbors).table().to_pylist()
 

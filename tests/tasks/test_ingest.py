@@ -183,7 +183,7 @@ def test_a_dead_line_stops_the_stage(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_crawl(tmp_path: Path) -> None:
     sink = Sink(CONTRACT, tmp_path, ["c"], bound_crawl="c")
-    with pytest.raises(CrawlError, match=r"crawl 'nothing' has no settings.yaml: add it with `sluice crawl add`"):
+    with pytest.raises(CrawlError, match=r"crawl 'nothing' has no readable settings.yaml: add it with `sluice crawl add`"):
         stage.ingest(Artifact(tmp_path / "nothing"), Artifact(tmp_path), sink, "c", SerialPool())
 
 

@@ -10,7 +10,7 @@ PARAMS = stage.MatchParams(n_neighbors=5, n_anchors=10, max_anchor_share=0.2, an
 
 
 def run(web: SmallWeb, monkeypatch: pytest.MonkeyPatch) -> dict:
-    monkeypatch.setattr(stage, "load_encoder", lambda path: FakeEncoder())
+    monkeypatch.setattr(stage, "load_encoder", lambda path, threads: FakeEncoder())
     tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "duplicates")}
     return stage.match(
         **tables,

@@ -22,7 +22,7 @@ PARAMS = {
     "image_size": 32, "embedding_width": 16, "text_width": 32, "text_layers": 1, "context_length": 8, "max_pairs": 1000,
     "use_concept": False, "min_information": 0.02, "information_prior": 5.0, "epochs": 5, "batch_size": 32, "learning_rate": 3e-3,
     "weight_decay": 0.01, "label_smoothing": 0.1, "own_belief": 0.2, "word_weight": 1.0, "min_word_count": 3, "min_crop": 0.7,
-    "colour_jitter": 0.1, "precision": "fp32",
+    "colour_jitter": 0.1, "precision": "fp32", "n_threads": 2,
 }  # fmt: skip
 SHARED = SharedParams.model_construct(seed=0)
 

@@ -11,24 +11,24 @@ from tasks.core.settings import Settings
 from tasks.score import FusionParams, NetworkParams, ScoreParams, score
 from tests.tasks.small_web import SmallWeb, make_web
 
-SHARED = SharedParams(seed=0, clean="data/clean")
+SHARED = SharedParams(seed=0)
 FUSION = FusionParams(
     rounds=1, steps=8, transition_strength=20.0, smoothing=2.0, first_empty_share=0.3, l2=1e-3, probe_steps=30, subfolds=3
 )  # fmt: skip
 NETWORK = NetworkParams(
     epochs=[3, 2], side=16, widths=[8, 8, 16, 16], batch_size=16, learning_rate=0.05, weight_decay=5e-4, word_weight=0.5, max_shift=1,
-    precision="fp32",
+    precision="fp32", n_threads=2,
 )  # fmt: skip
 
 
 def run(web: SmallWeb, predictor: str, workers: int = 1) -> list[dict[str, Any]]:
     params = ScoreParams(
-        predictor=predictor, n_folds=3, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION, calibration_bins=10,
+        predictor=predictor, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION, calibration_bins=10,
         calibration_share=0.5, min_given_share=0.8, covariance_shrinkage=0.1,
     )  # fmt: skip
     if not (web.root / "matches").exists():
         write_matches(web)
-    tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "prototypes", "duplicates")}
+    tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "duplicates")}
     images, concepts, scores = web.artifact("images"), web.artifact("concepts"), web.sink("scores")
     settings = Settings(device="cpu", workers=workers)
     metrics = score(images, **tables, concepts=concepts, scores=scores, params=params, shared=SHARED, settings=settings)

@@ -33,7 +33,7 @@ def test_an_empty_manifest_is_refused(tmp_path):
 def test_a_folder_that_is_no_crawl(tmp_path):
     with pytest.raises(CrawlError, match="has no readable manifest"):
         read_manifest(tmp_path)
-    with pytest.raises(CrawlError, match="has no settings.yaml: add it with `sluice crawl add`"):
+    with pytest.raises(CrawlError, match="has no readable settings.yaml: add it with `sluice crawl add`"):
         read_settings(tmp_path)
 
 

@@ -14,7 +14,7 @@ from tasks.core.graph import Entry, fill, read_graph
         ("data/models/${item.arm}-${item.seed}", "models", True),
         ("reports/index.html", "index", False),
         ("data/images/${prepare_encoder.crawl}", "images", True),
-        ("${shared.clean}", "clean", False),
+        ("${clean}", "clean", False),
     ],
 )
 def test_a_path_has_a_name(template, name, bound):

@@ -10,8 +10,7 @@ def test_settings_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("SLUICE_POOL", "serial")
     monkeypatch.setenv("SLUICE_WORKERS", "3")
     monkeypatch.setenv("SLUICE_DEVICE", "cpu")
-    monkeypatch.setenv("SLUICE_MEMORY_GB", "1.5")
-    assert read_settings() == Settings(pool="serial", workers=3, device="cpu", memory_gb=1.5)
+    assert read_settings() == Settings(pool="serial", workers=3, device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -20,7 +19,7 @@ def test_settings_come_from_the_environment(monkeypatch):
         ("SLUICE_POOL", "cloud", "SLUICE_POOL='cloud' is unknown: use one of serial, process, ray"),
         ("SLUICE_WORKERS", "many", "SLUICE_WORKERS='many' must be a positive number"),
         ("SLUICE_WORKERS", "1.5", "SLUICE_WORKERS=1.5 must be a whole number"),
-        ("SLUICE_MEMORY_GB", "-1", "SLUICE_MEMORY_GB='-1' must be a positive number"),
+        ("SLUICE_WORKERS", "-1", "SLUICE_WORKERS='-1' must be a positive number"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch, name, value, message):

@@ -25,11 +25,11 @@ stages:
     foreach: ${crawls}
     do:
       cmd: python -m tasks.one ${item}
-      deps: ["data/records/${item}", "${shared.clean}"]
+      deps: ["data/records/${item}", "${clean}"]
       params: [one, shared]
       outs: ["data/boxes/${item}"]
 """
-VALUES = {"crawls": ["a", "b"], "toy": {"n": 3}, "one": {"n": 4}, "shared": {"seed": 1, "clean": "data/clean"}}
+VALUES = {"crawls": ["a", "b"], "toy": {"n": 3}, "one": {"n": 4}, "shared": {"seed": 1}, "clean": "data/clean"}
 
 
 class ToyParams(Params):
