@@ -121,9 +121,7 @@ def score(
     return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary)}
 
 
-def read_rows(
-    records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, names: list[str]
-) -> Rows:
+def read_rows(records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, names: list[str]) -> Rows:
     """Everything about the indexed samples, aligned to the index."""
     graph, recorded = neighbors.table(), records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept"])
     embedded, copies = (

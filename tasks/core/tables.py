@@ -60,7 +60,8 @@ class Contract:
             order = "" if missing or extra else ", same names in another order"
             raise ContractError(f"table '{self.name}' at {where}: columns missing {missing}, not in the contract {extra}{order}")
         for expected, actual in zip(self.schema, schema, strict=True):
-            if not actual.type.equals(expected.type):
+            kind = actual.type.value_type if pa.types.is_dictionary(actual.type) else actual.type
+            if not kind.equals(expected.type):
                 raise ContractError(f"table '{self.name}' at {where}: column '{expected.name}' is {actual.type}, not {expected.type}")
 
     def check_nulls(self, table: pa.Table, where: str) -> None:
@@ -105,6 +106,14 @@ class Table:
         crawls = [self.bound_crawl] if self.bound_crawl is not None else self.crawls if self.contract.partitioned else [""]
         return [Shard(crawl, file.stem) for crawl in crawls for file in sorted(self.folder(crawl).glob("[!.]*.parquet"))]
 
+    def stored_schema(self) -> pa.Schema:
+        """The contract's schema; in folders named crawl=CRAWL the column `crawl` is a dictionary, as readers take it from the path."""
+        schema = self.contract.schema
+        if self.per_crawl or self.bound_crawl is not None or "crawl" not in schema.names:
+            return schema
+        place = schema.get_field_index("crawl")
+        return schema.set(place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string())))
+
     def recipe(self, shard: Shard) -> str | None:
         """The recipe digest that a shard was made by, if it was written with one."""
         value = pq.read_schema(self.path(shard)).metadata.get(RECIPE)
@@ -124,7 +133,8 @@ class Source(Table):
         except (OSError, pa.ArrowInvalid) as error:
             raise ShardError(f"table '{self.contract.name}': shard {shard} can't be read ({error}): run `dvc repro` again") from None
         self.contract.check_nulls(table, str(path))
-        return table.select(list(columns) if columns is not None else self.contract.schema.names).replace_schema_metadata(None)
+        names = list(columns) if columns is not None else self.contract.schema.names
+        return table.select(names).cast(pa.schema([self.contract.schema.field(name) for name in names])).replace_schema_metadata(None)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Shard after shard."""
@@ -148,7 +158,7 @@ class Sink(Table):
         """Check and write one shard, atomically. The recipe digest, if any, travels in the file."""
         self.contract.check(table, str(self.path(shard)))
         metadata = {TABLE: self.contract.name.encode()} | ({RECIPE: recipe.encode()} if recipe else {})
-        table = table.cast(self.contract.schema).replace_schema_metadata(metadata)
+        table = table.cast(self.stored_schema()).replace_schema_metadata(metadata)
         with write_atomically(self.path(shard)) as temporary:
             pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_index=True)
 

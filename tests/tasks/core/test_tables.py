@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -74,6 +75,13 @@ def test_write_refuses_what_the_contract_does_not_say(tmp_path, table, message):
         sink(tmp_path).write(Shard("a", "00000"), table)
     assert message in str(caught.value)
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_folders_by_crawl_can_be_read_as_one_by_any_reader(tmp_path):
+    sink(tmp_path, per_crawl=False).write_whole(pa.concat_tables([toys("z", "b"), toys("c", crawl="b")]))
+    assert pd.read_parquet(tmp_path).groupby("crawl", observed=True).size().to_dict() == {"a": 2, "b": 1}
+    assert pq.read_table(tmp_path).num_rows == 3
+    assert source(tmp_path, per_crawl=False).table(["crawl"]).schema.field("crawl").type == pa.string()
 
 
 def test_read_refuses_another_schema(tmp_path):
