@@ -42,13 +42,16 @@ def generate(crawl: str, crawls: Artifact, truth: Artifact, params: GeneratePara
     except ValueError as error:
         raise ParamsError(str(error)) from None
     urls, texts, concepts = (made.manifest[name].to_pylist() for name in ("url", "alt_text", "concept"))
-    columns = {"sample_id": sample_ids(urls, texts, concepts), "image_id": image_ids(urls), "extra": [None] * len(urls)}
+    ids = sample_ids(urls, texts, concepts)
+    columns = {"sample_id": ids, "image_id": image_ids(urls), "extra": [None] * len(urls)}
     manifest = made.manifest
     for name, values in columns.items():
         manifest = manifest.append_column(name, [values])
+    first = sorted({identity: place for place, identity in reversed(list(enumerate(ids)))}.values())  # a text drawn twice for one address
+    manifest = manifest.take(first)
     write_crawl(crawls.path, manifest, params.settings, made.web)
     with write_folder_atomically(truth.path) as folder:
-        pq.write_table(made.truth, folder / "truth.parquet", compression="zstd")
+        pq.write_table(made.truth.take(first), folder / "truth.parquet", compression="zstd")
     return {"rows": manifest.num_rows, "files": made.web.num_rows}
 
 

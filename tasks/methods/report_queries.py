@@ -22,6 +22,7 @@ PICTURED = "status = 'ok' AND coalesce(reason, '') <> 'forgotten'"  # rows whose
 def open_tables(tables: Mapping[str, tuple[Sequence[str], pa.Schema]]) -> duckdb.DuckDBPyConnection:
     """A connection with one view per table: its Parquet files and, where it has none yet, its schema without rows."""
     connection = connect()
+    connection.execute("SET threads = 1")  # sums and sketches then come out equal every time
     for name, (files, schema) in tables.items():
         if files:
             connection.read_parquet(list(files), hive_partitioning=False).create_view(name)
@@ -117,7 +118,8 @@ def variable_figures(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -
     for field in schema:
         name, numeric = identifier(field.name), pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         spread = f"min({name}), approx_quantile({name}, 0.5), avg({name}), max({name}), stddev({name})" if numeric else "1, 1, 1, 1, 1"
-        nominal = f"approx_count_distinct({name}), approx_top_k({name}, 1)[1]::VARCHAR" if not numeric else "1, ''"
+        top = f"SELECT {name}::VARCHAR FROM samples WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+        nominal = f"approx_count_distinct({name}), ({top})" if not numeric else "1, ''"
         row = connection.execute(f"SELECT 1 - count({name}) / greatest(count(*), 1), {spread}, {nominal} FROM samples").fetchall()[0]
         meaning = (field.metadata or {}).get(b"comment", b"").decode()
         entry = {"name": field.name, "type": str(field.type), "meaning": meaning, "numeric": numeric, "missing": row[0]}

@@ -18,9 +18,9 @@ demos: [demo-1, demo-2]
 arms: [raw, curated]
 seeds: [0, 1]
 
+clean: data/clean
 shared:
   seed: 0            # every random choice derives from it
-  clean: data/clean
 
 prepare_encoder:
   crawl: demo-1      # the one it learns from
