@@ -45,7 +45,7 @@ def ran(workspace, monkeypatch):
 def command_of(address: str, folder: Path) -> list[str]:
     stage, _, crawl = address.partition("@")
     entry = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"][stage]
-    return entry.get("do", entry)["cmd"].replace("${item}", crawl).split()[1:]
+    return entry.get("do", entry)["cmd"].replace("${item}", crawl).split()[2:]
 
 
 @pytest.fixture

@@ -26,21 +26,21 @@ stages:
   ingest:
     foreach: ${crawls}
     do:
-      cmd: python stage.py ingest data/crawls/${item} data/records/${item}
+      cmd: exec python stage.py ingest data/crawls/${item} data/records/${item}
       deps: ["data/crawls/${item}"]
       outs: ["data/records/${item}"]
   validate:
     foreach: ${crawls}
     do:
-      cmd: python stage.py validate data/records/${item} data/validity/${item}
+      cmd: exec python stage.py validate data/records/${item} data/validity/${item}
       deps: ["data/records/${item}"]
       outs: ["data/validity/${item}"]
   prepare:
-    cmd: python stage.py prepare clean.txt data/encoder
+    cmd: exec python stage.py prepare clean.txt data/encoder
     deps: [clean.txt]
     outs: [data/encoder]
   index:
-    cmd: python stage.py index data/validity data/index
+    cmd: exec python stage.py index data/validity data/index
     deps: [data/validity, data/encoder]
     params: [crawls]
     outs: [data/index]
