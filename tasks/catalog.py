@@ -1,6 +1,7 @@
 """Catalog: the DuckDB file that analysts open, out of the curated table, its evidence and the record of runs.
 
-The file holds views alone. What no other stage writes, the concepts and the runs, lies beside it as Parquet.
+The file holds views, macros and tallies (counts that would else be counted at every question). What no other stage writes, the concepts
+and the runs, lies beside it as Parquet. All paths are relative to the file's own folder.
 """
 
 import json
@@ -18,8 +19,20 @@ from tasks.core.files import write_atomically
 from tasks.core.lineage import read_runs
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Source, column
-from tasks.methods.catalog import View, concepts_view, crawls_view, funnel_view, neighbors_view, table_view
+from tasks.methods.catalog import (
+    Macro,
+    View,
+    concepts_view,
+    crawls_view,
+    funnel_view,
+    macros,
+    neighbors_view,
+    stored_tallies,
+    table_view,
+    tallies_view,
+)
 from tasks.methods.reasons import Reason
+from tasks.methods.sql import ROOT, literal
 
 DATABASE = "sluice.duckdb"
 COUNTED = ("samples", "pairs", "predictions", "concepts")  # not neighbors: k rows per sample, behind a join
@@ -59,42 +72,44 @@ def catalog(
     crawls: list[str],
 ) -> Metrics:
     """Build catalog.path/sluice.duckdb anew; the views of tables that have no rows yet are there, and empty."""
-    own = {
-        "concepts": write_parquet(catalog.path / "concepts.parquet", concept_rows(concepts), CONCEPTS),
-        "runs": write_parquet(catalog.path / "runs.parquet", run_rows(), RUNS),
-    }
+    folder = catalog.path
+    write_parquet(folder / "concepts.parquet", concept_rows(concepts), CONCEPTS)
+    write_parquet(folder / "runs.parquet", run_rows(), RUNS)
     views = [
-        plain_view(curated),
+        plain_view(curated, folder),
+        *stored_tallies(),
+        tallies_view(list(Reason)),
         crawls_view(crawls),
-        concepts_view(CONCEPTS, own["concepts"]),
-        funnel_view(crawls, list(Reason)),
-        plain_view(pairs),
-        neighbors_view(neighbors.contract.schema, patterns(neighbors)),
-        plain_view(predictions),
-        table_view("runs", "One row per run of a stage that was recorded when the catalog was built", RUNS, own["runs"]),
+        concepts_view(CONCEPTS, ["concepts.parquet"]),
+        funnel_view(crawls),
+        plain_view(pairs, folder),
+        neighbors_view(neighbors.contract.schema, files(neighbors, folder)),
+        plain_view(predictions, folder),
+        table_view("runs", "One row per run of a stage that was recorded when the catalog was built", RUNS, ["runs.parquet"]),
     ]
-    return build(catalog.path / DATABASE, views)
+    return build(folder / DATABASE, [*views, *macros()])
 
 
-def plain_view(source: Source) -> View:
+def plain_view(source: Source, folder: Path) -> View:
     """The view that shows a table as its contract describes it."""
-    return table_view(source.contract.name, source.contract.doc, source.contract.schema, patterns(source))
+    return table_view(source.contract.name, source.contract.doc, source.contract.schema, files(source, folder))
 
 
-def patterns(source: Source) -> list[str]:
-    """Patterns for the table's files, one per crawl that has any, relative to the top folder of the project."""
-    folders = dict.fromkeys(source.folder(shard.crawl) for shard in source.shards())
-    return [f"{relative(folder)}/*.parquet" for folder in folders]
+def files(source: Source, folder: Path) -> list[str]:
+    """The table's files, relative to the catalog's folder: one by one, for behind HTTP, where a copy may lie, nothing lists a folder."""
+    return [Path(os.path.relpath(source.path(shard), folder)).as_posix() for shard in source.shards()]
 
 
-def build(path: Path, views: list[View]) -> Metrics:
+def build(path: Path, entries: list[View | Macro]) -> Metrics:
     """Write the database atomically and count what it shows."""
     with write_atomically(path) as temporary, duckdb.connect(str(temporary)) as connection:
-        for view in views:
-            for statement in view.statements():
+        connection.execute(f"SET VARIABLE {ROOT} = {literal(f'{path.parent}/')}")
+        connection.execute("CREATE SCHEMA tallied")
+        for entry in entries:
+            for statement in entry.statements():
                 connection.execute(statement)
         counts = {f"n_{name}": count(connection, name) for name in COUNTED}
-    return {"n_views": len(views), **counts}
+    return {"n_views": sum(isinstance(entry, View) and not entry.stored for entry in entries), **counts}
 
 
 def count(connection: duckdb.DuckDBPyConnection, view: str) -> int:
@@ -119,16 +134,10 @@ def run_rows() -> list[dict[str, Any]]:
     return rows
 
 
-def write_parquet(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> list[str]:
-    """Write the rows and give the pattern by which a view finds them."""
+def write_parquet(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write the rows of one of the catalog's own tables."""
     with write_atomically(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
-    return [relative(path)]
-
-
-def relative(path: Path) -> str:
-    """The path from the top folder of the project, where stages run."""
-    return Path(os.path.relpath(path)).as_posix()
 
 
 if __name__ == "__main__":

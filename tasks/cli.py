@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tasks.core.errors import SluiceError
 
+EXPORTS = ("datacomp", "webdataset", "huggingface", "clip-retrieval", "croissant", "cleanlab", "fiftyone")
 NO_SPACE = (28, 122)  # errno of a full disk and of a full quota
 
 
@@ -22,6 +23,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     turn_telemetry_off()
     try:
+        enter_workspace(arguments)
         importlib.import_module(f"tasks.commands.{arguments.command}").run(arguments)
         sys.stdout.flush()
     except SluiceError as error:
@@ -43,18 +45,79 @@ def fail(message: str) -> int:
     return 1
 
 
+def enter_workspace(arguments: argparse.Namespace) -> None:
+    """Work in the workspace's top folder, from wherever the command was typed; paths that were typed keep their meaning."""
+    from tasks.core.workspace import find_workspace
+
+    top = find_workspace(arguments.workspace)
+    if top is None or top == Path.cwd():
+        return
+    for name, value in vars(arguments).items():
+        if isinstance(value, Path):
+            setattr(arguments, name, value.absolute())
+    os.chdir(top)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = argparse.ArgumentParser(prog="sluice", description="Turn a noisy web crawl into a clean, queryable image-text training set.")
+    parser.add_argument(
+        "--workspace", metavar="DIR", help="top folder of the project (default: SLUICE_WORKSPACE, or found upwards from here)"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_crawl(commands.add_parser("crawl", help="add, remove and list crawls"))
     commands.add_parser("plan", help="check everything and estimate rows, hours and GB before any work")
-    query = commands.add_parser("query", help="ask the catalog in SQL; without SQL: a shell")
-    query.add_argument("sql", nargs="?", metavar="SQL", help='one SELECT, such as "SELECT * FROM funnel"')
-    query.add_argument("--format", choices=("table", "csv", "json"), default="table", help="how to write the answer (default: table)")
+    add_query(commands.add_parser("query", help="ask the catalog in SQL, or by a recipe's name; without either: a shell"))
     explain = commands.add_parser("explain", help="tell one sample's story through all tables")
     explain.add_argument("sample", metavar="URL_OR_ID", help="url, sample_id or image_id; an id may be cut to 8 digits or more")
+    add_explore(commands.add_parser("explore", help="search, look and judge in a local web page"))
+    similar = commands.add_parser("similar", help="find the samples whose images are nearest to a sample's")
+    similar.add_argument("sample", metavar="ID", help="sample_id, cut to 8 digits or more, or url")
+    search = commands.add_parser("search", help="find the samples whose images fit a text best")
+    search.add_argument("text", metavar="TEXT", help='what to look for, such as "a red car"')
+    for found in (similar, search):
+        found.add_argument("-n", type=int, default=10, metavar="N", help="number of answers (default: 10)")
+        add_format(found)
+    add_export(commands.add_parser("export", help="write a part of the dataset in another tool's format"))
+    add_forget(commands.add_parser("forget", help="remove images and all that was made of them, and keep them out of later crawls"))
     return parser
+
+
+def add_query(parser: argparse.ArgumentParser) -> None:
+    """`sluice query`."""
+    parser.add_argument("sql", nargs="?", metavar="SQL|@NAME", help='one SELECT, such as "SELECT * FROM funnel", or @ and a recipe')
+    parser.add_argument("--list", action="store_true", help="list the recipes in reports/queries")
+    add_format(parser)
+
+
+def add_explore(parser: argparse.ArgumentParser) -> None:
+    """`sluice explore`."""
+    parser.add_argument("--port", metavar="N", type=int, default=0, help="port on 127.0.0.1 (default: any that is free)")
+    parser.add_argument("--reviewer", metavar="NAME", help="who judges (default: git's user.name, else the account's name)")
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """`sluice export`."""
+    parser.add_argument("kind", choices=EXPORTS, help="the format")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="a folder that isn't there yet")
+    parser.add_argument("--where", metavar="SQL", help='a condition on the view samples, such as "confidence > 0.9"')
+    parser.add_argument("--all", action="store_true", help="every decodable sample, not the kept ones alone")
+
+
+def add_forget(parser: argparse.ArgumentParser) -> None:
+    """`sluice forget`."""
+    parser.add_argument("names", nargs="*", metavar="ID_OR_URL", help="sample_id, image_id (8 digits or more) or url")
+    parser.add_argument("--host", metavar="HOST", action="append", default=[], help="all images of a host and of the hosts below it")
+    parser.add_argument("--sha256", metavar="HEX", action="append", default=[], help="the image whose download had this SHA-256")
+    parser.add_argument("--similar-to", metavar="PICTURE", type=Path, help="images that resemble a picture file ...")
+    parser.add_argument("--min-similarity", metavar="S", type=float, help="... by this cosine similarity or more")
+    parser.add_argument("--dry-run", action="store_true", help="say how much would be forgotten, change nothing")
+    parser.add_argument("--resume", action="store_true", help="end what an interrupted `forget` began")
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """How an answer is written."""
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table", help="how to write the answer (default: table)")
 
 
 def add_crawl(parser: argparse.ArgumentParser) -> None:

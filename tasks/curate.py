@@ -1,4 +1,4 @@
-"""Curate: the decision about every row, with its reasons, out of validity, copies and scores; the public table.
+"""Curate: the decision about every row, with its reasons, out of validity, copies, scores and people's verdicts; the public table.
 
 New thresholds need this stage alone. A sample that several crawls hold is one row, of the first crawl that could fetch it.
 """
@@ -19,6 +19,7 @@ from tasks.core.tables import Sink, Source
 from tasks.methods.alignment import codes, places
 from tasks.methods.decisions import doubts, listed, pruned, purity_threshold, review_priority, survivors, verdicts
 from tasks.methods.reasons import Reason
+from tasks.methods.reviews import Verdict, applied, believed
 
 log = logging.getLogger(__name__)
 RECORD_COLUMNS = [
@@ -41,23 +42,37 @@ class CurateParams(Params):
 
 
 def curate(
-    records: Source, validity: Source, duplicates: Source, matches: Source, scores: Source, curated: Sink, params: CurateParams
+    records: Source,
+    validity: Source,
+    duplicates: Source,
+    matches: Source,
+    scores: Source,
+    reviews: Source,
+    curated: Sink,
+    params: CurateParams,
 ) -> Metrics:
-    """Decide about every row. The threshold is set on rows outside the test split, one of each group of copies."""
+    """Decide about every row. The threshold is set on rows outside the test split, one of each group of copies.
+
+    What a person said outweighs every score, and no fact: a copy stays a copy, a leak a leak.
+    """
     rows = joined(records, validity, duplicates, scores)
     has_concept = np.asarray(rows["concept"].is_valid().to_numpy(), bool)
-    confidence = numbers(rows, "confidence")
+    rows = with_reviews(rows, reviews)
+    reviewed = np.array(rows["reviewed"].to_pylist(), object)
+    rejected, settled = reviewed == Verdict.DROPPED, np.isin(reviewed, (Verdict.CONFIRMED, Verdict.CORRECTED))
+    machine = numbers(rows, "confidence")
+    confidence = believed(machine, reviewed.tolist())
     scored = ~np.isnan(confidence)
     groups = codes(rows["duplicate_group"].to_pylist(), sorted(set(rows["duplicate_group"].drop_null().to_pylist())))
     leaks = np.asarray(pc.fill_null(rows["is_leak"], False).to_numpy(), bool)
-    alive = survivors(groups, np.nan_to_num(confidence), scored & ~leaks, rule=params.survivor)
+    alive = survivors(groups, np.nan_to_num(confidence), scored & ~leaks & ~rejected, rule=params.survivor)
     tunable = alive & (rows["split"].to_numpy() != "test")
     threshold = purity_threshold(confidence[tunable if tunable.any() else alive], target=params.target_purity)
-    flags = {Reason.LEAK: leaks, Reason.DUPLICATE: scored & ~leaks & ~alive}
+    flags = {Reason.LEAK: leaks, Reason.DUPLICATE: scored & ~leaks & ~alive & ~rejected, Reason.REJECTED: rejected}
     flags |= {
-        reason: mask & scored
+        reason: mask & scored & ~settled
         for reason, mask in doubts(
-            confidence,
+            machine,
             numbers(rows, "off_topic_probability"),
             numbers(rows, "text_score"),
             has_concept,
@@ -68,12 +83,12 @@ def curate(
     invalid = np.array([bool(found) for found in rows["reasons"].to_pylist()])
     unscored = ~scored & ~invalid
     candidates = scored & ~invalid & ~np.any(list(flags.values()), axis=0)
-    suggested = codes(rows["suggested_concept"].to_pylist(), sorted(set(rows["suggested_concept"].drop_null().to_pylist())))
+    concepts = codes(rows["believed_concept"].to_pylist(), sorted(set(rows["believed_concept"].drop_null().to_pylist())))
     flags[Reason.INVALID] = unscored
-    flags[Reason.PRUNED] = pruned(suggested, confidence, candidates, max_imbalance=params.max_imbalance)
+    flags[Reason.PRUNED] = pruned(concepts, confidence, candidates, max_imbalance=params.max_imbalance) & ~settled
     keep = candidates & ~flags[Reason.PRUNED]
     reasons = listed(flags, [found or [] for found in rows["reasons"].to_pylist()])
-    table = sample_table(rows, keep, reasons, survivor_ids(rows, groups, alive), has_concept)
+    table = sample_table(rows, keep, confidence, reasons, survivor_ids(rows, groups, alive), has_concept)
     curated.write_whole(table)
     log.info("curate: kept %d of %d rows at confidence %.4f", int(keep.sum()), len(keep), threshold)
     return metrics(table, keep, confidence, threshold, matches)
@@ -97,6 +112,14 @@ def joined(records: Source, validity: Source, duplicates: Source, scores: Source
     return found
 
 
+def with_reviews(rows: pa.Table, reviews: Source) -> pa.Table:
+    """The rows with `reviewed`, the verdict in force, and `believed_concept`: the person's where there is one, else the suggested one."""
+    ids, hashes, concepts = (rows[name].to_pylist() for name in ("sample_id", "sha256", "concept"))
+    verdicts, shown = applied(ids, hashes, concepts, reviews.table().to_pylist())
+    rows = rows.append_column("reviewed", pa.array(verdicts, pa.string()))
+    return rows.append_column("believed_concept", pc.coalesce(pa.array(shown, pa.string()), rows["suggested_concept"]))
+
+
 def survivor_ids(rows: pa.Table, groups: np.ndarray, alive: np.ndarray) -> list[str | None]:
     """The sample_id of the survivor, for every copy that is not it."""
     ids = rows["sample_id"].to_pylist()
@@ -105,22 +128,27 @@ def survivor_ids(rows: pa.Table, groups: np.ndarray, alive: np.ndarray) -> list[
 
 
 def sample_table(
-    rows: pa.Table, keep: np.ndarray, reasons: list[list[str]], duplicate_of: list[str | None], has_concept: np.ndarray
+    rows: pa.Table,
+    keep: np.ndarray,
+    confidence: np.ndarray,
+    reasons: list[list[str]],
+    duplicate_of: list[str | None],
+    has_concept: np.ndarray,
 ) -> pa.Table:
-    """The public table."""
-    confidence, given = numbers(rows, "confidence"), numbers(rows, "given_probability")
+    """The public table. `confidence` holds people's certainty; the columns of that name and of the scores stay the machine's own."""
+    given = numbers(rows, "given_probability")
     weight = np.where(keep, np.nan_to_num(confidence), 0.0)
-    priority = review_priority(confidence, given)
+    priority = review_priority(numbers(rows, "confidence"), given)
+    priority = np.where(rows["reviewed"].is_valid().to_numpy() & ~np.isnan(priority), 0.0, priority)  # nothing is left to gain
     made = {
         "keep": pa.array(keep, pa.bool_()),
         "reason": pa.array([found[0] if found else None for found in reasons], pa.string()),
         "reasons": pa.array(reasons, pa.list_(pa.string())),
-        "curated_concept": pc.if_else(pa.array(keep), rows["suggested_concept"], pa.scalar(None, pa.string())),
+        "curated_concept": pc.if_else(pa.array(keep), rows["believed_concept"], pa.scalar(None, pa.string())),
         "verdict": pa.array(verdicts(given, numbers(rows, "off_topic_probability"), has_concept), pa.string()),
         "duplicate_of": pa.array(duplicate_of, pa.string()),
         "weight": pa.array(weight, pa.float32()),
         "review_priority": pa.array(priority, pa.float32(), mask=np.isnan(priority)),
-        "reviewed": pa.nulls(len(keep), pa.string()),
     }
     return pa.table([made.get(name, rows[name] if name in rows.schema.names else None) for name in CONTRACT.schema.names], CONTRACT.schema)
 
@@ -137,6 +165,7 @@ def metrics(table: pa.Table, keep: np.ndarray, confidence: np.ndarray, threshold
         "reasons": dict(Counter(found for found in table["reason"].to_pylist() if found)),
         "concepts": dict(sorted(Counter(kept["curated_concept"].to_pylist()).items())),
         "verdicts": dict(Counter(found for found in table["verdict"].to_pylist() if found)),
+        "reviewed": dict(Counter(found for found in table["reviewed"].to_pylist() if found)),
         "relabelled": sum(
             a != b for a, b in zip(kept["concept"].to_pylist(), kept["curated_concept"].to_pylist(), strict=True) if a is not None
         ),

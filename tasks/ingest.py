@@ -6,7 +6,7 @@ there, made from the same rows and settings, is left alone.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -19,9 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.contracts.records import CONTRACT
-from tasks.core.crawls import EMBEDDED, CrawlSettings, read_manifest, read_settings
+from tasks.core.crawls import EMBEDDED, CrawlSettings, read_manifest, read_settings, web_digest
 from tasks.core.errors import CrawlError
-from tasks.core.files import digest_of, digest_of_file, remove_temporaries, write_atomically
+from tasks.core.files import digest_of, remove_temporaries, write_atomically
+from tasks.core.forgotten import DETAIL, Forgotten, read_forgotten
 from tasks.core.progress import track
 from tasks.core.shards import ShardPool
 from tasks.core.stage import Metrics, main
@@ -86,11 +87,20 @@ def ingest(crawls: Artifact, images: Artifact, records: Sink, crawl: str, pool: 
     portions = cut(read_manifest(crawls.path)["image_id"], crawl, settings.rows_per_shard)
     images.path.mkdir(parents=True, exist_ok=True)
     remove_leftovers(images, records, [portion.shard for portion in portions])
-    web = digest_of_file(crawls.path / "web.parquet") if EMBEDDED in settings.connect.values() else None
+    web = web_digest(crawls.path) if EMBEDDED in settings.connect.values() else None
+    forgotten = read_forgotten(crawls.path.parent)
     pool = pool.limited(min(settings.concurrency, settings.per_host_concurrency))  # so that every worker may have one request open
     with served(crawls.path, settings.connect) as connect:
         work = partial(
-            ingest_shard, crawls=crawls, images=images, records=records, settings=settings, connect=connect, web=web, workers=pool.workers
+            ingest_shard,
+            crawls=crawls,
+            images=images,
+            records=records,
+            settings=settings,
+            connect=connect,
+            web=web,
+            workers=pool.workers,
+            forgotten=forgotten,
         )
         counts: Counter[str] = Counter()
         details: Counter[str] = Counter()
@@ -109,15 +119,18 @@ def ingest_shard(
     connect: Mapping[str, str],
     web: str | None,
     workers: int,
+    forgotten: Forgotten,
 ) -> tuple[Counter[str], Counter[str]]:
     """Fetch, pack and record one shard unless that is done; the record is written last, so its being there says that all is."""
-    rows = read_rows(crawls.path / "manifest.parquet", portion)
-    recipe = digest_of(FORMAT, sorted(settings.model_dump().items()), web, portion.shard, rows.to_pylist())
+    rows, hidden = forgotten.masked(read_rows(crawls.path / "manifest.parquet", portion))
+    recipe = recipe_of(portion, rows, settings, web)
     tar = images.path / f"{portion.shard.name}.tar"
     if not (records.done(portion.shard, recipe) and tar.is_file()):
         records.path(portion.shard).unlink(missing_ok=True)  # it speaks of a tar that is about to change
         urls = dict(zip(rows["image_id"].to_pylist(), rows["url"].to_pylist(), strict=True))
-        outcomes = asyncio.run(gather(urls, settings, connect, workers))
+        wanted = {image: url for image, url in urls.items() if image not in hidden}
+        outcomes = asyncio.run(gather(wanted, settings, connect, workers, forgotten.digests))
+        outcomes |= dict.fromkeys(hidden, Outcome({"status": "failed", "detail": DETAIL}))
         keys = {image: f"{portion.shard.name}{place:04d}" for place, image in enumerate(urls)}
         with write_atomically(tar) as temporary:
             write_images(temporary, entries(rows, outcomes, keys))
@@ -125,8 +138,15 @@ def ingest_shard(
     return count(records, portion.shard)
 
 
-async def gather(urls: Mapping[str, str], settings: CrawlSettings, connect: Mapping[str, str], workers: int) -> dict[str, Outcome]:
-    """What came of every image, by its id; `urls` goes from id to address."""
+def recipe_of(portion: Portion, rows: pa.Table, settings: CrawlSettings, web: str | None) -> str:
+    """What the shard of these rows is made from; what is forgotten is empty in `rows`."""
+    return digest_of(FORMAT, sorted(settings.model_dump().items()), web, portion.shard, rows.to_pylist())
+
+
+async def gather(
+    urls: Mapping[str, str], settings: CrawlSettings, connect: Mapping[str, str], workers: int, forgotten: Collection[str] = ()
+) -> dict[str, Outcome]:
+    """What came of every image, by its id; `urls` goes from id to address. Bytes whose SHA-256 is `forgotten` are not kept."""
     ids = {url: image for image, url in urls.items()}
     breaker = Breaker(min(settings.breaker_requests, len(urls)), settings.breaker_share)
     rules = AddressRules(frozenset(host.lower() for host in settings.allow_hosts), connect)
@@ -143,7 +163,7 @@ async def gather(urls: Mapping[str, str], settings: CrawlSettings, connect: Mapp
     ):
         async for fetched in results:
             breaker.count(fetched.detail)
-            outcomes[ids[fetched.url]] = outcome_of(fetched, settings)
+            outcomes[ids[fetched.url]] = outcome_of(fetched, settings, forgotten)
     return outcomes
 
 
@@ -166,11 +186,13 @@ def known_robots(agent: str) -> Robots:
     return Robots(agent)
 
 
-def outcome_of(fetched: Fetched, settings: CrawlSettings) -> Outcome:
+def outcome_of(fetched: Fetched, settings: CrawlSettings, forgotten: Collection[str] = ()) -> Outcome:
     """Decode what was fetched; bytes that give no picture are a failure with their size and hash known."""
     if fetched.detail is not None:
         return Outcome({"status": "failed", "detail": fetched.detail})
     columns: dict[str, Any] = {"sha256": sha256(fetched.body).hexdigest(), "bytes": len(fetched.body)}
+    if columns["sha256"] in forgotten:
+        return Outcome({"status": "failed", "detail": DETAIL})
     try:
         picture = decode(fetched.body, max_pixels=settings.max_pixels, max_side=settings.max_side, quality=settings.quality)
     except PictureError as error:

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from tasks.core.concepts import Concept, load_concepts
@@ -20,25 +23,22 @@ from tasks.core.lineage import last_runs, read_runs
 from tasks.core.params import Params
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Source
-from tasks.methods import report_gain as gain
 from tasks.methods import report_label as label
 from tasks.methods import report_picks as picks
 from tasks.methods import report_queries as queries
+from tasks.methods.alignment import matrix
+from tasks.methods.report_browse import concept_rows
 from tasks.methods.report_charts import paired_histogram
 from tasks.methods.report_concepts import concept_cards
-from tasks.methods.report_page import MEANINGS, render, words
+from tasks.methods.report_contents import bought, judged, mapped, rows_in
+from tasks.methods.report_dependence import TOLD, dependence, truth_correlations
+from tasks.methods.report_page import MEANINGS, SECTIONS, render, words
 from tasks.methods.report_pictures import thumbnail
-from tasks.methods.report_training import training_curves
 from tasks.methods.tars import read_images
 
 Count = Annotated[int, Field(ge=1)]
 Rows = list[dict[str, Any]]
 CORRELATED = (*queries.SCORES, "confidence", "probe_score", "vote_score", "confident_score", "knn_ood_score", "mahalanobis_score")
-SECTIONS = (
-    *(("funnel", "Where the rows went"), ("gain", "What the cleaning bought"), ("kept", "What is kept"), ("dropped", "What is dropped")),
-    *(("concepts", "The concepts"), ("confusion", "Given against suggested"), ("scores", "Scores"), ("label", "Nutrition label")),
-    *(("next", "What to look at next"), ("making", "How it was made")),
-)
 log = logging.getLogger(__name__)
 
 
@@ -49,6 +49,9 @@ class ReportParams(Params):
     quality: Annotated[int, Field(ge=1, le=100)]
     kept_pictures: Count
     reason_pictures: Count
+    browse_pictures: Count
+    boundary_pictures: Count
+    concept_pictures: Count
     anchor_pictures: Count
     confused_pairs: Count
     confused_pictures: Count
@@ -58,6 +61,8 @@ class ReportParams(Params):
     max_matrix: Count
     max_rows: Count
     bins: Count
+    curve_points: Count
+    map_points: Count
     max_megabytes: Annotated[float, Field(gt=0)]
 
 
@@ -68,9 +73,11 @@ def report(
     matches: Source,
     scores: Source,
     predictions: Source,
+    embeddings: Source,
     images: Artifact,
     concepts: Artifact,
     models: Artifact,
+    curate: Artifact,
     evaluate: Artifact,
     index: Artifact,
     crawls: list[str],
@@ -84,6 +91,14 @@ def report(
         context = figures(connection, known, crawls, params)
         context |= rows_to_show(connection, known, prototypes, params)
         context |= bought(connection, evaluated, read_curves(models.path))
+        context |= judged(
+            connection,
+            read_json(curate.path).get("threshold"),
+            bins=params.curve_points,
+            close=params.boundary_pictures,
+            sheet=params.browse_pictures,
+        )
+        context["map"] = map_of(connection, embeddings, params.map_points)
         context |= label_of(connection, curated, known, context, params)
     context |= making()
     n_pictures = add_pictures(context, images.path, params)
@@ -141,26 +156,6 @@ def figures(connection: duckdb.DuckDBPyConnection, known: Sequence[Concept], cra
     }
 
 
-def bought(
-    connection: duckdb.DuckDBPyConnection, evaluated: Mapping[str, Any], runs: Mapping[str, Sequence[Mapping[str, str]]]
-) -> dict[str, Any]:
-    """What the cleaning bought: `evaluate`'s sentence and figures, the arms by concept, and the training curves."""
-    compared = gain.comparisons(evaluated)
-    n_clean, accuracies = queries.accuracy_per_concept(connection)
-    arms, others = gain.other_measures(evaluated)
-    return {
-        "verdict": evaluated.get("sentence", "What the cleaning bought is not measured yet."),
-        "headline": compared[0].treated if compared else None,
-        "n_clean": n_clean,
-        "comparisons": [{"figure": one.figure, "arms": one.arms, "chart": gain.chart(one)} for one in compared],
-        "arms": arms,
-        "measures": others,
-        "encoder": list(gain.flat(evaluated.get("encoder", {}))),
-        "by_concept": gain.by_concept(accuracies),
-        "curves": training_curves(runs),
-    }
-
-
 def rows_to_show(
     connection: duckdb.DuckDBPyConnection, known: Sequence[Concept], prototypes: Source, params: ReportParams
 ) -> dict[str, Any]:
@@ -191,8 +186,23 @@ def rows_to_show(
             prototypes=prototypes.table().to_pylist(),
             limit=params.max_concepts,
         ),
+        "per_concept": concept_rows(connection, limit=params.concept_pictures),
         "hidden_concepts": max(0, len(known) - params.max_concepts),
     }
+
+
+def map_of(connection: duckdb.DuckDBPyConnection, embeddings: Source, limit: int) -> dict[str, Any]:
+    """The map of at most `limit` pictures: those of the smallest sample_id, which is a hash and so a random draw."""
+    sql = f"SELECT sample_id, reason FROM samples WHERE {queries.PICTURED} ORDER BY sample_id LIMIT $limit"
+    reasons = {row["sample_id"]: row["reason"] for row in queries.ask(connection, sql, limit=limit)}
+    wanted, found = pa.array(reasons, pa.string()), dict[str, Any]()
+    for table in embeddings.tables(["sample_id", "image_embedding"]):
+        rows = table.filter(pc.is_in(table["sample_id"], value_set=wanted))
+        for sample_id, vector in zip(rows["sample_id"].to_pylist(), matrix(rows["image_embedding"]), strict=True):
+            found.setdefault(sample_id, vector)
+    ids = [sample_id for sample_id in reasons if sample_id in found]
+    vectors = np.array([found[sample_id] for sample_id in ids], np.float32)
+    return mapped([reasons[sample_id] for sample_id in ids], vectors if len(ids) else np.zeros((0, 1)))
 
 
 def label_of(
@@ -215,6 +225,9 @@ def label_of(
         "variables": queries.variable_figures(connection, curated.contract.schema),
         "columns": CORRELATED,
         "correlations": queries.correlations(connection, CORRELATED),
+        "told": TOLD,
+        "dependence": dependence(connection),
+        "truth_correlations": truth_correlations(connection, (*queries.SCORES, "confidence")),
     }
     return {"label": found}
 
@@ -228,10 +241,7 @@ def making() -> dict[str, Any]:
 
 def add_pictures(context: dict[str, Any], folder: Path, params: ReportParams) -> int:
     """Give every row to show its `picture`, each tar opened once. Raises ShardError if a tar lacks one."""
-    groups = [context["kept"], context["review"], *(one["rows"] for one in context["dropped"] + context["confused"])]
-    groups += [one["anchors"] for one in context["concepts"]]
-    groups += [pair["rows"] for one in context["copies"] for pair in one["pairs"]]
-    rows = [row for group in groups for row in group]
+    rows = list(rows_in(context))
     wanted: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         wanted.setdefault((row["crawl"], row["shard"]), set()).add(row["key"])

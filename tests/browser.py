@@ -15,6 +15,9 @@ import aiohttp
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 WIDTH, HEIGHT = 1280, 900
+AXE = """axe.run(document).then(found => ["", ...found.violations.filter(one => ["serious", "critical"].includes(one.impact))
+  .map(one => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`)])"""
+KEYS = {"ArrowRight": {"code": "ArrowRight", "windowsVirtualKeyCode": 39}}
 EAGER = """(async () => {
   const pictures = [...document.images];
   pictures.forEach(picture => { picture.loading = "eager"; });
@@ -76,6 +79,72 @@ def _note(event: dict[str, Any], seen: Visit) -> None:
         seen.complaints.append(parameters["entry"]["text"])
     elif event["method"] in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown"):
         seen.complaints.append(json.dumps(parameters)[:300])
+
+
+class Tab:
+    """A tab of a fresh browser that goes to pages, presses keys and looks."""
+
+    def __init__(self, call: Any, events: list[dict[str, Any]]) -> None:
+        self.call, self.events = call, events
+
+    async def go(self, address: str) -> None:
+        """Open an address and wait until it is loaded."""
+        await self.call("Page.navigate", url=address)
+        await self.find("document.readyState === 'complete' && document.body !== null")
+
+    async def find(self, expression: str) -> Any:
+        """The value of an expression as soon as it is something. Raises TimeoutError after ten seconds of nothing."""
+        for _ in range(100):
+            with contextlib.suppress(RuntimeError):  # the page may just be changing
+                answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+                if value := answer["result"].get("value"):
+                    return value
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"never true on this page: {expression}")
+
+    async def press(self, key: str) -> None:
+        """Press and let go of one key."""
+        text = {"text": key} if len(key) == 1 else {"text": "\r", "windowsVirtualKeyCode": 13} if key == "Enter" else KEYS.get(key, {})
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    async def choose_file(self, selector: str, file: Path) -> None:
+        """Put a file into a file input."""
+        top = (await self.call("DOM.getDocument"))["root"]["nodeId"]
+        node = (await self.call("DOM.querySelector", nodeId=top, selector=selector))["nodeId"]
+        await self.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
+
+    async def shoot(self, path: Path, height: int = HEIGHT) -> None:
+        """Save a screenshot once every picture is there."""
+        await self.call("Runtime.evaluate", expression=EAGER, awaitPromise=True)
+        await _size(self.call, WIDTH, height)
+        path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"]))
+
+    async def barriers(self) -> list[str]:
+        """What axe finds on this page that keeps people out: its serious and critical rules, with the first place of each."""
+        import axe_core_python
+
+        script = Path(axe_core_python.__file__).with_name("axe.min.js").read_text()
+        await self.call("Runtime.evaluate", expression=script)
+        found = await self.find(AXE)
+        return [line for line in found if line]
+
+    def seen(self) -> Visit:
+        """Requests and complaints so far."""
+        seen = Visit()
+        for event in self.events:
+            _note(event, seen)
+        return seen
+
+
+@contextlib.asynccontextmanager
+async def open_tab() -> AsyncIterator[Tab]:
+    """A tab that watches requests and the console."""
+    async with _tab() as (call, events):
+        for domain in ("Page", "Network", "Log", "Runtime", "DOM"):
+            await call(f"{domain}.enable")
+        await _size(call, WIDTH, HEIGHT)
+        yield Tab(call, events)
 
 
 @contextlib.asynccontextmanager

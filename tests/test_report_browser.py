@@ -1,10 +1,11 @@
 """The report in a real browser: every picture loads, nothing complains, nothing leaves the file."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM, Visit, visit
+from tests.browser import CHROMIUM, Visit, open_tab, visit
 from tests.conftest import REPO
 from tests.tasks.report_data import make_page
 
@@ -39,6 +40,57 @@ def test_light_and_dark_differ(page, tmp_path):
     light, dark = tmp_path / "light.png", tmp_path / "dark.png"
     check(visit(page, shots={light: {}, dark: {"dark": True}}))
     assert light.read_bytes() != dark.read_bytes()
+
+
+SHOWN = "[...document.querySelectorAll('.browse .sheet > li')].filter(item => item.offsetParent !== null).length"
+DOTS = "[...document.querySelectorAll('.map .dots')].filter(dots => getComputedStyle(dots).display !== 'none').length"
+
+
+async def filtered(page: Path) -> list[int]:
+    """How many rows and dots are shown as choices are made with the keyboard and by click."""
+    async with open_tab() as tab:
+        await tab.go(page.resolve().as_uri())
+        counts = [await tab.find(SHOWN), await tab.find(DOTS)]
+        await tab.find("document.querySelector('#browse-s').focus() || true")
+        await tab.press("ArrowRight")  # to the first decision
+        counts.append(await tab.find(SHOWN))
+        await tab.find("document.querySelector('#browse-c1').click() || true")
+        counts.append(await tab.find(SHOWN))
+        await tab.find("document.querySelector('#map-kept').click() || true")
+        return [*counts, await tab.find(DOTS)]
+
+
+def test_filters_work_without_a_script(page):
+    every, dots, kept, kept_of_one, fewer_dots = asyncio.run(filtered(page))
+    assert every == 60
+    assert every > kept > kept_of_one > 0
+    assert fewer_dots == dots - 1
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nobody_is_kept_out(page, dark):
+    async def barriers() -> list[str]:
+        async with open_tab() as tab:
+            scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+            await tab.call("Emulation.setEmulatedMedia", features=scheme)
+            await tab.go(page.resolve().as_uri())
+            await tab.find("[...document.querySelectorAll('details')].forEach(one => { one.open = true; }) || true")
+            return await tab.barriers()
+
+    assert asyncio.run(barriers()) == []
+
+
+def test_a_page_that_keeps_people_out_is_noticed(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text("<html><title>x</title><img src=x.png><p style='color:#ddd;background:#fff'>faint</p><input>")
+
+    async def barriers() -> list[str]:
+        async with open_tab() as tab:
+            await tab.go(page.as_uri())
+            return await tab.barriers()
+
+    found = {line.partition(":")[0] for line in asyncio.run(barriers())}
+    assert {"image-alt", "color-contrast", "label", "html-has-lang"} <= found
 
 
 def test_a_page_that_asks_and_complains_is_noticed(tmp_path):

@@ -1,6 +1,7 @@
 """Crawl: take a manifest in as a new crawl, take a crawl out, list what there is."""
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -185,12 +186,16 @@ def connections(texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def dvc(*words: str) -> None:
-    """Run DVC of this environment. Raises CrawlError with the line that says what is wrong."""
-    done = subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False)
+def dvc(*words: str) -> str:
+    """Run DVC of this environment; what it says. Raises CrawlError with the line that says what is wrong."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # stages start `python`: this one
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+    )
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise CrawlError(f"`dvc {' '.join(words)}` failed: {next((line for line in lines if line.startswith('ERROR')), lines[0])}")
+    return done.stdout
 
 
 @contextmanager

@@ -1,127 +1,37 @@
-"""Explain: one sample's story, from its record to the decision about it, out of every table that knows it."""
+"""Explain: one sample's story in the terminal, with its picture where the terminal can show one."""
 
 import argparse
-import re
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from tasks.commands.output import Section, printable, write_sections
-from tasks.commands.tables import find_table, rows_where
-from tasks.contracts.scores import CONTRACT as SCORES
-from tasks.core.errors import SluiceError
-from tasks.core.graph import read_graph
+from tasks.commands.output import shows_colours, write_picture, write_sections
+from tasks.commands.pictures import StoredPictures
+from tasks.commands.story import find_records, lookup, story
+from tasks.core.errors import ShardError
 from tasks.core.params import crawl_names, read_params
-
-ID_PART = re.compile(r"[0-9a-f]{8,32}")
-MAX_SHOWN = 10  # copies and neighbours of a sample that are shown
-Row = dict[str, Any]
-Look = Callable[..., list[Row] | None]
-NOT_MADE = [("", "not made yet: run `dvc repro`")]
-SAMPLE = ("url", "alt_text", "concept", "page_url", "extra", "sample_id", "image_id")
-RECORD = ("status", "detail", "format", "bytes", "width", "height", "original_width", "original_height", "sha256", "shard", "key")
-VALIDITY = ("crawl", "valid", "reasons")
-COPIES = ("duplicate_group", "near_duplicate_score", "is_leak", "split", "fold")
-MATCH = ("matched_concept", "similarity", "margin", "text_similarity", "is_anchor")
-DECISION = (
-    *("keep", "reason", "reasons", "curated_concept", "suggested_concept", "verdict", "confidence"),
-    *("duplicate_of", "weight", "split", "review_priority", "reviewed"),
-)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the story of the sample that a url or an id names."""
-    graph, crawls = read_graph(), crawl_names(read_params())
-
-    def look(table: str, condition: str, values: Row, **options: str) -> list[Row] | None:
-        return rows_where(find_table(table, graph, crawls), condition, values, **options)
-
+    look = lookup()
     records = find_records(arguments.sample, look)
+    crawls = crawl_names(read_params())
     records.sort(key=lambda record: crawls.index(record["crawl"]))
+    stored = next((record for record in records if record["status"] == "ok"), None)
+    if stored is not None and shows_colours() and not forgotten(look, stored["sample_id"]):
+        show(stored["crawl"], stored["shard"], stored["key"])
     write_sections(story(records, look))
 
 
-def find_records(wanted: str, look: Look) -> list[Row]:
-    """The records of one sample, one per crawl that has it. Raises SluiceError if the name fits none, or several samples."""
-    conditions = "url = $wanted OR sample_id = $wanted OR image_id = $wanted"
-    if ID_PART.fullmatch(wanted.lower()):
-        wanted = wanted.lower()
-        conditions += " OR starts_with(sample_id, $wanted) OR starts_with(image_id, $wanted)"
-    records = look("records", conditions, {"wanted": wanted})
-    if records is None:
-        raise SluiceError("no crawl has been ingested yet: run `dvc repro` first")
-    if not records:
-        raise SluiceError(f"no sample has the url or id '{printable(wanted)}': give a url, or 8 or more digits of a sample_id or image_id")
-    samples = {record["sample_id"]: record for record in reversed(records)}
-    if len(samples) > 1:
-        shown = [f"{name} ({record['concept']}, {printable(record['alt_text'])[:40]!r})" for name, record in sorted(samples.items())[:5]]
-        more = f" and {len(samples) - 5} more" if len(samples) > 5 else ""
-        raise SluiceError(f"'{printable(wanted)}' stands for {len(samples)} samples, give one's id: {', '.join(shown)}{more}")
-    return records
+def forgotten(look: Any, sample_id: str) -> bool:
+    """Whether the picture may no longer be shown."""
+    rows = look("curated", "sample_id = $id", {"id": sample_id})
+    return bool(rows) and "forgotten" in rows[0]["reasons"]
 
 
-def story(records: Sequence[Row], look: Look) -> list[Section]:
-    """The sections in the order in which the stages worked."""
-    first = records[0]
-    key = {"id": first["sample_id"]}
-
-    def row(table: str) -> list[Row] | None:
-        return look(table, "sample_id = $id", key)
-
-    matches = row("matches")
-    return [
-        ("Sample", pairs(first, SAMPLE)),
-        *((f"Record in crawl {record['crawl']}", pairs(record, RECORD)) for record in records),
-        ("Validity", one_row(row("validity"), VALIDITY)),
-        ("Copies", one_row(row("duplicates"), COPIES) + copies(look, first["sample_id"])),
-        ("Match", one_row(matches, MATCH) + best(matches)),
-        ("Scores", one_row(row("scores"), SCORES.schema.names[2:])),
-        ("Decision", one_row(row("curated"), DECISION)),
-        ("Neighbours", neighbours(look, first["sample_id"])),
-    ]
-
-
-def pairs(row: Row, names: Sequence[str]) -> list[tuple[str, Any]]:
-    """The named columns that hold something."""
-    return [(name, row[name]) for name in names if row[name] is not None and row[name] != []]
-
-
-def one_row(rows: list[Row] | None, names: Sequence[str]) -> list[tuple[str, Any]]:
-    """The named columns of the sample's row, or why there is none."""
-    if rows is None:
-        return NOT_MADE
-    return pairs(rows[0], names) if rows else [("", "no row: the sample did not get this far")]
-
-
-def copies(look: Look, sample_id: str) -> list[tuple[str, Any]]:
-    """The known copies, with the evidence."""
-    found = look("pairs", "sample_id = $id OR other_id = $id", {"id": sample_id}, order="similarity DESC, sample_id, other_id, evidence")
-    lines = []
-    for pair in (found or [])[:MAX_SHOWN]:
-        other = pair["other_id"] if pair["sample_id"] == sample_id else pair["sample_id"]
-        lines.append((f"{pair['evidence']} copy", f"{other}  similarity {pair['similarity']:.3f}"))
-    return lines
-
-
-def best(matches: list[Row] | None) -> list[tuple[str, Any]]:
-    """The best-matching concepts with their probabilities."""
-    if not matches:
-        return []
-    return [(f"  {name}", value) for name, value in zip(matches[0]["concepts"], matches[0]["probabilities"], strict=True)]
-
-
-def neighbours(look: Look, sample_id: str) -> list[tuple[str, Any]]:
-    """The nearest images: similarity, id, concept and url."""
-    found = look("neighbors", "sample_id = $id", {"id": sample_id})
-    if not found:
-        return one_row(found, ())
-    places = found[0]["neighbors"][:MAX_SHOWN]
-    near = look("neighbors", "list_contains($places, position)", {"places": places}) or []
-    ids = {row["position"]: row["sample_id"] for row in near}
-    records = look("records", "list_contains($ids, sample_id)", {"ids": list(ids.values())}) or []
-    known = {record["sample_id"]: record for record in records}
-    lines = []
-    for place, similarity in zip(places, found[0]["similarities"], strict=False):
-        record = known.get(ids.get(place, ""))
-        if record is not None:
-            lines.append((f"similarity {similarity:.3f}", f"{record['sample_id']}  {record['concept'] or ''}  {record['url']}"))
-    return lines
+def show(crawl: str, shard: str, key: str) -> None:
+    """The picture in half blocks; a story without its picture is still a story."""
+    try:
+        data, _ = StoredPictures().read(crawl, shard, key)
+    except ShardError:
+        return
+    write_picture(data)

@@ -7,13 +7,14 @@ import csv
 import json
 import math
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+from tasks.methods.harmless import UNSEEN, defused, visible
+
 MAX_CELL = 80  # characters of a value in a plain table
+PICTURE = (48, 24)  # columns and lines of a picture in a terminal
+MAX_TEXT = 2000  # characters of a value anywhere a person reads
 Row = Sequence[Any]
 Section = tuple[str, Sequence[tuple[str, Any]]]
 
@@ -23,12 +24,14 @@ def printable(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(printable, value))
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return "".join(_escaped(letter) if unicodedata.category(letter) in ("Cc", "Cs") or letter in BIDI else letter for letter in text)
+    return visible(text)
 
 
-def write_line(text: str = "") -> None:
+def write_line(text: str = "", *, flush: bool = False) -> None:
     """One line of our own words."""
     sys.stdout.write(f"{text}\n")
+    if flush:
+        sys.stdout.flush()
 
 
 def write_rows(style: str, names: Sequence[str], rows: Iterable[Row]) -> None:
@@ -41,7 +44,7 @@ def write_table(names: Sequence[str], rows: Iterable[Row]) -> None:
     cells = [[printable(value) for value in row] for row in rows]
     heads = [printable(name) for name in names]
     if sys.stdout.isatty():
-        return _write_rich_table(heads, cells)
+        return _write_rich_table(heads, [[_shortened(cell, MAX_TEXT) for cell in row] for row in cells])
     cells = [[_shortened(cell) for cell in row] for row in cells]
     widths = [max(len(head), *(len(row[place]) for row in cells)) if cells else len(head) for place, head in enumerate(heads)]
     for row in [heads, ["-" * width for width in widths], *cells]:
@@ -63,7 +66,7 @@ def write_json(names: Sequence[str], rows: Iterable[Row]) -> None:
     for row in rows:
         value = {name: _plain(value) for name, value in zip(names, row, strict=True)}
         line = json.dumps(value, ensure_ascii=False, default=str)
-        sys.stdout.write(before + "".join(_unicode(letter) if "\x7f" <= letter <= "\x9f" or letter in BIDI else letter for letter in line))
+        sys.stdout.write(before + UNSEEN.sub(lambda match: json.dumps(match[0])[1:-1], line))
         before = ",\n"
     write_line("[]" if before == "[\n" else "\n]")
 
@@ -75,8 +78,32 @@ def write_sections(sections: Sequence[Section]) -> None:
     for title, pairs in sections:
         write_line(printable(title))
         for name, value in pairs:
-            write_line(f"  {printable(name):<24}{printable(value)}".rstrip())
+            write_line(f"  {printable(name):<24}{_shortened(printable(value), MAX_TEXT)}".rstrip())
     return None
+
+
+def shows_colours() -> bool:
+    """Whether standard output is a terminal that has colours."""
+    if not sys.stdout.isatty():
+        return False
+    from rich.console import Console
+
+    return Console().color_system is not None
+
+
+def write_picture(data: bytes) -> None:
+    """An image's bytes as half blocks, as far as the terminal's colours go; nothing for what is no picture."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from tasks.methods.terminal_pictures import UPPER, half_blocks
+
+    console = Console()
+    for row in half_blocks(data, columns=min(console.width, PICTURE[0]), lines=PICTURE[1]):
+        line = Text()
+        for upper, lower in row:
+            line.append(UPPER, f"rgb({','.join(map(str, upper))}) on rgb({','.join(map(str, lower))})")
+        console.print(line)
 
 
 def _write_rich_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
@@ -102,29 +129,20 @@ def _write_panels(sections: Sequence[Section]) -> None:
     for title, pairs in sections:
         grid = Table.grid(padding=(0, 2))
         for name, value in pairs:
-            grid.add_row(Text(printable(name), style="bold"), Text(printable(value)))
+            grid.add_row(Text(printable(name), style="bold"), Text(_shortened(printable(value), MAX_TEXT)))
         console.print(Panel(grid, title=Text(printable(title)), title_align="left"))
 
 
-def _escaped(letter: str) -> str:
-    return f"\\x{ord(letter):02x}" if ord(letter) < 256 else _unicode(letter)
-
-
-def _unicode(letter: str) -> str:
-    return f"\\u{ord(letter):04x}"
-
-
-def _shortened(cell: str) -> str:
-    return cell if len(cell) <= MAX_CELL else cell[: MAX_CELL - 1] + "…"
+def _shortened(cell: str, length: int = MAX_CELL) -> str:
+    return cell if len(cell) <= length else cell[: length - 1] + "…"
 
 
 def _guarded(value: Any) -> Any:
-    """A CSV cell; escapes stay out of a terminal, and everywhere a formula becomes text."""
+    """A CSV cell: no escape for a terminal, no formula for a spreadsheet. JSON is the format that keeps every character."""
     if not isinstance(value, (str, list, dict)):
         return "" if value is None else value
     text = value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False, default=str)
-    text = printable(text) if sys.stdout.isatty() else text
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return defused(text)
 
 
 def _plain(value: Any) -> Any:

@@ -1,25 +1,23 @@
-"""Query: ask the catalog in SQL, once or in a shell, through the hardened door."""
+"""Query: ask the catalog in SQL or by a recipe's name, once or in a shell, through the hardened door."""
 
 import argparse
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
 import duckdb
 
-from tasks.catalog import DATABASE
 from tasks.commands.output import Row, printable, write_line, write_rows
+from tasks.commands.recipes import read_recipes, statement_of
 from tasks.core.errors import SluiceError
-from tasks.core.graph import read_graph
-from tasks.core.params import read_params
-from tasks.methods.sql import Catalog, open_catalog
+from tasks.dataset import catalog_of
+from tasks.methods.sql import Catalog
 
-STAGE = "catalog"
 BATCH = 1000  # rows fetched at a time
 MAX_TABLE_ROWS = 1000  # rows of an answer that are shown as a table
-HELP = "one SELECT, ended by ';' or an empty line; .tables, .columns VIEW, .help, .quit"
+HELP = "one SELECT, ended by ';' or an empty line; @NAME asks a recipe; .tables, .columns VIEW, .recipes, .help, .quit"
 VIEWS = "SELECT view_name AS name, comment FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
 COLUMNS = """
 SELECT column_name AS name, data_type AS type, comment FROM duckdb_columns()
@@ -28,23 +26,25 @@ WHERE database_name = 'sluice' AND table_name = $view ORDER BY column_index
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Answer one statement, or read statements until the input ends."""
+    """List the recipes, answer one statement, or read statements until the input ends."""
+    if arguments.list:
+        return list_recipes(arguments.format)
     with open_here() as catalog:
         if arguments.sql is not None:
-            answer(catalog, arguments.sql, arguments.format)
+            answer(catalog, statement_of(arguments.sql), arguments.format)
         else:
             shell(catalog, arguments.format)
+    return None
 
 
-def open_here() -> Catalog:
+def list_recipes(style: str) -> None:
+    """Write every recipe's name and question; without the @, which a spreadsheet would read as a formula."""
+    write_rows(style, ("name", "question"), [(recipe.name, recipe.question) for recipe in read_recipes()])
+
+
+def open_here(limits: Mapping[str, str] | None = None) -> Catalog:
     """The catalog of the project in the working directory. Raises SluiceError if it isn't built."""
-    entry, values = read_graph()[STAGE], read_params()
-    folder = next(out.path(values) for out in entry.outs if out.name == STAGE)
-    folders = [folder, *(found.path(values) for found in entry.data)]
-    try:
-        return open_catalog(folder / DATABASE, Path(), folders)
-    except (ValueError, duckdb.Error) as error:
-        raise SluiceError(first_line(error)) from None
+    return catalog_of(Path(), limits)
 
 
 def answer(catalog: Catalog, sql: str, style: str, values: dict[str, str] | None = None) -> None:
@@ -82,6 +82,9 @@ def shell(catalog: Catalog, style: str) -> None:
                 return
             attempt(catalog, word, style)
             continue
+        if not statement and word.startswith("@"):
+            word = f"{word.rstrip(';')};"
+            line = word
         statement = f"{statement}\n{line}".strip()
         if statement and (word.endswith(";") or not word):
             attempt(catalog, statement, style)
@@ -109,10 +112,12 @@ def attempt(catalog: Catalog, text: str, style: str) -> None:
             answer(catalog, VIEWS, style)
         elif command == ".columns":
             answer(catalog, COLUMNS, style, {"view": argument.strip()})
+        elif command == ".recipes":
+            list_recipes(style)
         elif command.startswith("."):
             write_line(HELP)
         else:
-            answer(catalog, text, style)
+            answer(catalog, statement_of(text), style)
     except SluiceError as error:
         sys.stderr.write(f"error: {error}\n")
 

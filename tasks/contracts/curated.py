@@ -45,8 +45,10 @@ CONTRACT = Contract(
             column("weight", pa.float32(), "Weight for training; 0 unless kept"),
             column("split", pa.string(), "train, val or test, by hash of the group of copies", nullable=True),
             column("fold", pa.int8(), "Fold for out-of-fold predictions, by hash of the group of copies", nullable=True),
-            column("review_priority", pa.float32(), "Expected gain of asking a person about this sample", nullable=True),
-            column("reviewed", pa.string(), "A person's verdict, if one was given", nullable=True),
+            column(
+                "review_priority", pa.float32(), "Expected gain of asking a person about this sample; 0 once one has said", nullable=True
+            ),
+            column("reviewed", pa.string(), "A person's verdict: confirmed, corrected or dropped, if one was given", nullable=True),
         ]
     ),
 )

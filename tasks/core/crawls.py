@@ -13,10 +13,11 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from tasks.core.errors import CrawlError
-from tasks.core.files import write_folder_atomically
+from tasks.core.files import digest_of_file, write_folder_atomically
 from tasks.core.params import Params
 
 EMBEDDED = "embedded"
+WEB_DIGEST = b"sluice.digest"
 MANIFEST = pa.schema(
     [
         pa.field("sample_id", pa.string(), nullable=False),
@@ -92,6 +93,13 @@ def read_manifest(folder: Path) -> pa.Table:
     if table.num_rows == 0:
         raise CrawlError(f"crawl '{folder.name}' has an empty manifest: nothing to fetch")
     return table
+
+
+def web_digest(folder: Path) -> str:
+    """A digest of the embedded web as it was made: that a page was removed since changes no recipe of the shards without it."""
+    path = folder / "web.parquet"
+    kept = (pq.read_schema(path).metadata or {}).get(WEB_DIGEST)
+    return kept.decode() if kept else digest_of_file(path)
 
 
 def read_settings(folder: Path) -> CrawlSettings:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,8 @@ from tasks.core.errors import ContractError, ShardError
 from tasks.core.files import digest_of_file, remove_temporaries, write_atomically
 
 ROW_GROUP = 122_880  # rows; DuckDB's own unit of parallel work
+PAGE_BYTES = 1 << 17  # a look-up decompresses one page of a column
+SOUGHT = "sample_id"  # what rows are looked up by
 RECIPE = b"sluice.recipe"
 TABLE = b"sluice.table"
 
@@ -160,7 +163,7 @@ class Sink(Table):
         metadata = {TABLE: self.contract.name.encode()} | ({RECIPE: recipe.encode()} if recipe else {})
         table = table.cast(self.stored_schema()).replace_schema_metadata(metadata)
         with write_atomically(self.path(shard)) as temporary:
-            pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP, write_page_index=True)
+            pq.write_table(table, temporary, **layout(table))
 
     def write_whole(self, table: pa.Table) -> None:
         """Write a table over all crawls as one shard per crawl (by its column `crawl`), sorted by its key."""
@@ -193,6 +196,17 @@ class Artifact:
     """Something on disk that is not a table: an index, tar shards, weights, a folder of concept files."""
 
     path: Path
+
+
+def layout(table: pa.Table) -> dict[str, Any]:
+    """How a table lies in Parquet, for SQL: pages that can be skipped, and a Bloom filter on sample_id, if it has one.
+
+    Ids are hashes: every row group of every crawl spans them all, so that without the filter a look-up reads the ids of all of them.
+    """
+    options: dict[str, Any] = {"compression": "zstd", "row_group_size": ROW_GROUP, "data_page_size": PAGE_BYTES, "write_page_index": True}
+    if SOUGHT in table.schema.names and table.num_rows:
+        options["bloom_filter_options"] = {SOUGHT: {"ndv": min(table.num_rows, ROW_GROUP), "fpp": 0.01}}
+    return options
 
 
 def to_json(value: object) -> str:

@@ -26,6 +26,7 @@ REASONS = {
     "truncated": "broken",  # fewer bytes, or fewer pixels, than announced
     "not_an_image": "broken",  # no picture format that is accepted
     "broken": "broken",  # a picture format, but not decodable
+    "forgotten": "forgotten",  # on the list of what must not be fetched or kept again
 }
 NETWORK_DOWN = frozenset({"dns", "refused", "no_route"})  # what a dead line looks like, rather than a dead page
 RETRYABLE = frozenset({"timeout", "dropped", "truncated", "http_429", "http_502", "http_503", "http_504"})

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     INVALID = "invalid"
     LEAK = "leak"
     DUPLICATE = "duplicate"
+    REJECTED = "rejected"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     LABEL_NOISE = "label_noise"
     MISMATCHED_TEXT = "mismatched_text"

@@ -57,9 +57,15 @@ def dots_with_intervals(
     return _svg(WIDTH, height, title, parts)
 
 
-def lines(series: Sequence[tuple[str, str, Sequence[tuple[float, float]]]], *, title: str, x_title: str) -> Markup:
-    """Curves: name, kind (the colour's class) and points of each; names stand at the curves' ends."""
-    points = [point for _, _, curve in series for point in curve]
+def lines(
+    series: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
+    *,
+    title: str,
+    x_title: str,
+    dots: Sequence[tuple[float, float]] = (),
+) -> Markup:
+    """Curves: name, kind (the colour's class) and points of each; names stand at the curves' ends. `dots` are points to mark."""
+    points = [*(point for _, _, curve in series for point in curve), *dots]
     xs, ys = _ticks(*_span([x for x, _ in points])), _ticks(*_span([y for _, y in points]))
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -80,6 +86,7 @@ def lines(series: Sequence[tuple[str, str, Sequence[tuple[float, float]]]], *, t
                 y += 3
             taken.append(y)
             parts.append(_text(x + 6, y + 4, name, "start", "name"))
+    parts += [f'<circle class="dot kept" cx="{x:.1f}" cy="{y:.1f}" r="5"/>' for x, y in (place(*dot) for dot in dots)]
     return _svg(WIDTH, HEIGHT, title, parts)
 
 

@@ -45,7 +45,7 @@ def provenance(*, totals: Mapping[str, Any], n_hosts: int, reasons: Mapping[str,
 def truth(*, totals: Mapping[str, Any], n_clean: int) -> Facts:
     """What is known from outside about how right it is."""
     judged = f"{count(totals['n_wrong'])} rows under a wrong concept, {count(totals['n_off_topic'])} showing none"
-    reviewed = f"{count(totals['n_reviewed'])} rows looked at; Sluice agrees on {count(totals['n_agreed'])}"
+    reviewed = f"{count(totals['n_reviewed'])} rows looked at; Sluice alone says the same of {count(totals['n_agreed'])}"
     return [
         ("Estimated noise", judged if totals["n_concepts"] else f"{count(totals['n_off_topic'])} rows showing none of the concepts"),
         ("People's verdicts", reviewed if totals["n_reviewed"] else "none yet"),

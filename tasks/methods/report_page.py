@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from unicodedata import category
 
+from tasks.methods.harmless import clip
 from tasks.methods.reasons import Reason
 
 TEMPLATES = Path(__file__).parent / "templates"
+SECTIONS = (
+    *(("funnel", "Where the rows went"), ("tradeoff", "Purity against yield"), ("gain", "What the cleaning bought")),
+    *(("kept", "What is kept"), ("dropped", "What is dropped"), ("browse", "Look through it"), ("boundary", "Close calls")),
+    *(("concepts", "The concepts"), ("confusion", "Given against suggested"), ("map", "The map"), ("scores", "Scores")),
+    *(("label", "Nutrition label"), ("next", "What to look at next"), ("making", "How it was made")),
+)
 MEANINGS = {
     Reason.FORGOTTEN: "its owner asked for it, or you did: it is gone from the disk",
     Reason.UNREACHABLE: "the address answered with an error, or not at all",
@@ -20,6 +26,7 @@ MEANINGS = {
     Reason.INVALID: "refused by an expectation at the door",
     Reason.LEAK: "a copy of a picture in the clean test sets",
     Reason.DUPLICATE: "a copy of a picture that stays",
+    Reason.REJECTED: "a person looked at it and said no",
     Reason.OUT_OF_DISTRIBUTION: "shows none of the concepts",
     Reason.LABEL_NOISE: "shows another concept than the one given",
     Reason.MISMATCHED_TEXT: "the text does not belong to the picture",
@@ -37,14 +44,6 @@ def render(context: Mapping[str, Any]) -> str:
     environment.filters |= {"clip": clip, "count": count, "percent": percent, "words": words, "number": number}
     environment.globals["style"] = (TEMPLATES / "report_page.css").read_text()
     return environment.get_template("report_page.html.j2").render(context)
-
-
-def clip(text: str | None, length: int = 60) -> str:
-    """Text from outside for an attribute or one line: no control or direction marks, white space as single blanks, cut at `length`."""
-    marks = "".join(letter for letter in text or "" if category(letter) not in ("Cf", "Cs"))
-    plain = "".join(" " if category(letter) in ("Cc", "Zl", "Zp") else letter for letter in marks)
-    plain = " ".join(plain.split())
-    return plain if len(plain) <= length else plain[: length - 1].rstrip() + "…"
 
 
 def count(value: float) -> str:

@@ -16,7 +16,8 @@ SCORES = ("label_score", "ood_score", "text_score", "near_duplicate_score")
 SHOWN = (
     "sample_id, crawl, shard, key, url, alt_text, concept, suggested_concept, curated_concept, verdict, confidence, reason, review_priority"
 )
-PICTURED = "status = 'ok' AND coalesce(reason, '') <> 'forgotten'"  # rows whose picture lies in the tar shards
+# Rows whose picture lies in the tar shards and may be shown.
+PICTURED = "status = 'ok' AND coalesce(reason, '') NOT IN ('forgotten', 'blocked')"
 
 
 def open_tables(tables: Mapping[str, tuple[Sequence[str], pa.Schema]]) -> duckdb.DuckDBPyConnection:
@@ -46,7 +47,9 @@ def totals(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
             count(DISTINCT concept) AS n_concepts, count(DISTINCT image_id) AS n_images,
             count(*) FILTER (keep AND concept IS NOT NULL AND curated_concept <> concept) AS n_relabelled,
             count(*) FILTER (verdict = 'wrong_concept') AS n_wrong, count(*) FILTER (verdict = 'off_topic') AS n_off_topic,
-            count(reviewed) AS n_reviewed, count(*) FILTER (reviewed = verdict) AS n_agreed, coalesce(sum(bytes), 0) AS n_bytes,
+            count(reviewed) AS n_reviewed,
+            count(*) FILTER (verdict = CASE reviewed WHEN 'confirmed' THEN 'right' WHEN 'corrected' THEN 'wrong_concept'
+                WHEN 'dropped' THEN 'off_topic' END) AS n_agreed, coalesce(sum(bytes), 0) AS n_bytes,
             count(*) FILTER (trim(alt_text) <> '') AS n_texts
         FROM samples""",
     )[0]

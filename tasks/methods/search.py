@@ -148,6 +148,21 @@ def graph_recall(vectors: np.ndarray, neighbors: np.ndarray, *, n_samples: int, 
     return float((held >= truth[:, -1:] - 1e-9).mean())
 
 
+def remove_rows(index: Any, positions: np.ndarray) -> None:
+    """Take the rows at `positions` (m,) int64, ascending, out of an index; those after them move up, as they do in the vectors."""
+    import faiss
+
+    index.remove_ids(np.ascontiguousarray(positions, np.int64))
+    if not _is_ivf(index):  # a flat index has moved its rows itself
+        return
+    lists: Any = faiss.extract_index_ivf(index).invlists
+    for number in range(lists.nlist):
+        size = lists.list_size(number)
+        if size:
+            ids = faiss.rev_swig_ptr(lists.get_ids(number), size)  # the list's own memory
+            ids -= np.searchsorted(positions, ids)
+
+
 def write_index(index: Any, path: Path) -> None:
     """Write an index as a FAISS file."""
     import faiss
@@ -155,12 +170,13 @@ def write_index(index: Any, path: Path) -> None:
     faiss.write_index(index, str(path))
 
 
-def read_index(path: Path) -> Any:
-    """Read a FAISS file. Raises ValueError if it isn't one."""
+def read_index(path: Path, *, mapped: bool = False) -> Any:
+    """Read a FAISS file; `mapped` leaves the vectors on the disk until they are looked at. Raises ValueError if it isn't one."""
     import faiss
 
+    flags = faiss.IO_FLAG_MMAP_IFC if mapped else 0
     try:
-        return faiss.read_index(str(path))
+        return faiss.read_index(str(path), flags)
     except RuntimeError as error:
         raise ValueError(f"{path} is no FAISS index that can be read: run `dvc repro index` ({str(error).splitlines()[0]})") from None
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 QUIET: dict[str, str | bool | int | float | list[str]] = {  # nothing is fetched, loaded or looked up outside the database
     "autoinstall_known_extensions": False,
@@ -33,13 +34,13 @@ class Catalog:
         self._connection = connection
         self._spill = spill
 
-    def harden(self, path: Path, root: Path, folders: Sequence[Path]) -> None:
+    def harden(self, path: Path, folders: Sequence[Path]) -> None:
         """Attach the database and shut everything else; there is no way back."""
         allowed = ", ".join(literal(f"{folder}/") for folder in folders)
         for statement in (
             f"ATTACH {literal(str(path))} AS sluice (READ_ONLY)",
             "USE sluice",
-            f"SET VARIABLE {ROOT} = {literal(f'{root}/')}",
+            f"SET VARIABLE {ROOT} = {literal(f'{path.parent}/')}",
             f"SET allowed_directories = [{allowed}]",
             "SET enable_external_access = false",
             "SET lock_configuration = true",
@@ -55,6 +56,16 @@ class Catalog:
         self._check(sql, bound)
         return self._connection.execute(sql, bound)
 
+    def check(self, sql: str) -> None:
+        """Raise ValueError for what is no single reading statement, duckdb.Error for what DuckDB refuses; nothing is read."""
+        self._check(sql, [])
+
+    def table(self, sql: str, values: Values = ()) -> pa.Table:
+        """The same as an Arrow table."""
+        bound = dict(values) if isinstance(values, Mapping) else list(values)
+        self._check(sql, bound)
+        return self._connection.sql(sql, params=bound).to_arrow_table()
+
     def _check(self, sql: str, values: Any) -> None:
         """Folders that may be read may also be written to, as far as DuckDB's settings go: only the statement can tell."""
         statements = self._connection.extract_statements(sql)
@@ -69,6 +80,10 @@ class Catalog:
         self._connection.execute(f"EXPLAIN SELECT * FROM (\n{statements[0].query.strip().rstrip(';')}\n)", values)
         return None
 
+    def interrupt(self) -> None:
+        """Stop the statement that runs now in another thread: it fails with duckdb.InterruptException."""
+        self._connection.interrupt()
+
     def close(self) -> None:
         self._connection.close()
         self._spill.cleanup()
@@ -80,18 +95,19 @@ class Catalog:
         self.close()
 
 
-def open_catalog(path: Path, root: Path, folders: Sequence[Path]) -> Catalog:
+def open_catalog(path: Path, root: Path, folders: Sequence[Path], limits: Mapping[str, str] | None = None) -> Catalog:
     """Open the catalog at `path` for reading, from any working directory.
 
-    `root` is the folder that the views' paths start from; SQL can read files in `folders` (relative to it) and nowhere else.
+    SQL can read files in `folders` (relative to `root`) and nowhere else; `limits` are further settings of DuckDB, such as memory_limit.
     Raises ValueError if there is no catalog.
     """
     if not path.is_file():
         raise ValueError(f"no catalog at {path}: run `dvc repro catalog` first")
     spill = tempfile.TemporaryDirectory(prefix="sluice-")
-    catalog = Catalog(duckdb.connect(":memory:", config=QUIET | {"temp_directory": str(Path(spill.name) / "duckdb")}), spill)
+    settings = QUIET | dict(limits or {}) | {"temp_directory": str(Path(spill.name) / "duckdb")}
+    catalog = Catalog(duckdb.connect(":memory:", config=settings), spill)
     try:
-        catalog.harden(path.resolve(), root.resolve(), [(root / folder).resolve() for folder in folders])
+        catalog.harden(path.resolve(), [(root / folder).resolve() for folder in folders])
     except duckdb.Error:
         catalog.close()
         raise

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from tasks.contracts.curated import CONTRACT as SAMPLES
+from tasks.contracts.embeddings import CONTRACT as EMBEDDINGS
 from tasks.contracts.matches import CONTRACT as MATCHES
 from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.contracts.predictions import CONTRACT as PREDICTIONS
@@ -19,23 +20,20 @@ from tasks.contracts.scores import CONTRACT as SCORES
 from tasks.core.tables import Artifact, Contract, Source
 from tasks.methods.tars import Entry, write_images
 from tasks.report import ReportParams, report
+from tests.hostile import text_of
 from tests.tasks.conftest import write_table
 
 CRAWLS = ["alpha", "beta"]
 CONCEPTS = {"circle": "a round shape", "square": "four equal sides", "triangle": "three sides", "star": "<i>five</i> points"}
 COLOURS = {"circle": "#c2410c", "square": "#1d4ed8", "triangle": "#15803d", "star": "#a16207"}
-HOSTILE = (
-    "<script>document.title='owned'</script>",
-    '" onerror="fetch(`http://evil.test/`)" x="',
-    "\u202egnp.exe\u2066 {{ 7 * 7 }} {% raw %}",
-    "</title></style><img src=http://evil.test/x.png>",
-    "&lt;b&gt; \x00\x1b[31m ünï中文 🙂",
-)
 PARAMS = ReportParams(
     side=96,
     quality=70,
     kept_pictures=24,
     reason_pictures=12,
+    browse_pictures=60,
+    boundary_pictures=6,
+    concept_pictures=4,
     anchor_pictures=6,
     confused_pairs=3,
     confused_pictures=8,
@@ -45,6 +43,8 @@ PARAMS = ReportParams(
     max_matrix=8,
     max_rows=10,
     bins=20,
+    curve_points=50,
+    map_points=200,
     max_megabytes=10.0,
 )
 
@@ -62,6 +62,7 @@ def make_dataset(top: Path, rows_per_crawl: int = 160) -> dict[str, Any]:
     write_table(SCORES, top / "scores", [score_row(row) for row in judged], per_crawl=False)
     write_table(MATCHES, top / "matches", [match_row(row) for row in judged], per_crawl=False)
     write_table(PAIRS, top / "pairs", pair_rows(rows), per_crawl=False)
+    write_table(EMBEDDINGS, top / "embeddings", [embedding_row(row) for row in judged])
     write_table(PROTOTYPES, top / "prototypes", prototype_rows())
     write_table(PREDICTIONS, top / "predictions", prediction_rows())
     write_concepts(top / "concepts")
@@ -82,9 +83,11 @@ def arguments(top: Path) -> dict[str, Any]:
         "matches": source("matches", MATCHES),
         "scores": source("scores", SCORES),
         "predictions": source("predictions", PREDICTIONS),
+        "embeddings": Source(EMBEDDINGS, top / "embeddings", CRAWLS),
         "images": Artifact(top / "images"),
         "concepts": Artifact(top / "concepts"),
         "models": Artifact(top / "models"),
+        "curate": Artifact(top / "curate.json"),
         "evaluate": Artifact(top / "evaluate.json"),
         "index": Artifact(top / "index.html"),
         "crawls": CRAWLS,
@@ -110,7 +113,7 @@ def make_row(number: int, crawl: str) -> dict[str, Any]:
     relabelled = reason is None and number % 13 == 0
     shows = "blob" if reason == "out_of_distribution" else others[number % 2] if reason == "label_noise" or relabelled else given
     verdict = None if failed else "off_topic" if shows == "blob" else "right" if shows == given else "wrong_concept"
-    text = HOSTILE[number // 7 % len(HOSTILE)] if number % 7 == 0 else f"a {shows} on paper, sheet {number}"
+    text = text_of(number // 3) if number % 3 == 0 else f"a {shows} on paper, sheet {number}"
     url = f"http://demo.test/{crawl}/{number}.jpg"
     good = draw_of.betavariate(8, 2) if reason is None else draw_of.betavariate(2, 5)
     sample = dict.fromkeys(SAMPLES.schema.names) | {
@@ -188,6 +191,13 @@ def match_row(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def embedding_row(row: dict[str, Any]) -> dict[str, Any]:
+    own = random.Random(row["sample_id"])
+    names = [*CONCEPTS, "blob"]
+    vector = [float(name == row["shows"]) + own.gauss(0, 0.2) for name in names]
+    return {"sample_id": row["sample_id"], "crawl": row["crawl"], "image_embedding": vector, "text_embedding": None}
+
+
 def pair_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     copies = [row for row in rows if row["reason"] == "duplicate"]
     kept = [row for row in rows if row["keep"]]
@@ -253,6 +263,7 @@ def write_metrics(top: Path) -> None:
     encoder = {"zero_shot_accuracy": 0.61, "retrieval_pictures": 80}
     evaluated = {"arms": arms, "encoder": encoder, "skipped": [], "gain": gain, "sentence": sentence}
     (top / "evaluate.json").write_text(json.dumps(evaluated))
+    (top / "curate.json").write_text(json.dumps({"threshold": 0.55}))
 
 
 def span(mean: float, low: float | None, high: float | None) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from tasks.contracts.predictions import CONTRACT as PREDICTIONS
 from tasks.core.lineage import record_run
 from tasks.core.settings import Settings
 from tasks.core.tables import Artifact, Contract, Source
+from tasks.methods.reasons import Reason
 from tasks.methods.sql import Catalog, open_catalog
 from tests.tasks.conftest import digest, make_project, make_record, write_table
 
 FOLDERS = [Path("data") / name for name in ("curated", "pairs", "neighbors", "predictions", "catalog")]
 CRAWLS = ["alpha", "beta"]
+STEPS = {name: step for step, name in enumerate([*Reason, "kept"], start=1)}
 
 
 def make_sample(number: int, **changes: Any) -> dict[str, Any]:
@@ -36,9 +38,9 @@ def make_sample(number: int, **changes: Any) -> dict[str, Any]:
 
 
 SAMPLES = [
-    make_sample(0),
-    make_sample(1, curated_concept="dog"),
-    make_sample(2, reason="duplicate"),
+    make_sample(0, verdict="right", suggested_concept="cat"),
+    make_sample(1, curated_concept="dog", verdict="wrong_concept", suggested_concept="dog"),
+    make_sample(2, reason="duplicate", reasons=["duplicate", "label_noise"], verdict="off_topic", suggested_concept="cat"),
     make_sample(3, reason="timeout", status="failed", detail="timeout"),
     make_sample(4, reason="label_noise"),
     make_sample(5, reason="duplicate"),
@@ -105,11 +107,11 @@ def test_views_answer(door: Catalog) -> None:
         ("beta", 2, 1, 1, 0, 0, 0.0),
     ]
     assert door.execute("SELECT * FROM funnel").fetchall() == [
-        ("alpha", 3, "timeout", 1, 5),
-        ("alpha", 11, "duplicate", 2, 3),
-        ("alpha", 13, "label_noise", 1, 2),
-        ("alpha", 16, "kept", 2, 2),
-        ("beta", 2, "unreachable", 1, 0),
+        ("alpha", STEPS["timeout"], "timeout", 1, 5),
+        ("alpha", STEPS["duplicate"], "duplicate", 2, 3),
+        ("alpha", STEPS["label_noise"], "label_noise", 1, 2),
+        ("alpha", STEPS["kept"], "kept", 2, 2),
+        ("beta", STEPS["unreachable"], "unreachable", 1, 0),
     ]
     concepts = door.execute("SELECT name, definition, n_rows, n_kept, n_moved_in, n_moved_out FROM concepts").fetchall()
     assert concepts == [("cat", "a small domestic feline", 7, 1, 0, 1), ("dog", "a domestic canine", 0, 1, 1, 0)]
@@ -124,12 +126,12 @@ def test_views_answer(door: Catalog) -> None:
 
 
 def test_metrics_count_rows_alone(project: Path) -> None:
-    expected = {"n_views": 8, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
+    expected = {"n_views": 9, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
     assert build() == expected
 
 
 def test_every_view_and_column_has_a_comment(door: Catalog) -> None:
-    assert len(door.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''").fetchall()) == 8
+    assert len(door.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''").fetchall()) == 9
     bare = "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'sluice' AND coalesce(comment, '') = ''"
     assert door.execute(bare).fetchall() == []
 
@@ -150,10 +152,43 @@ def test_it_opens_from_any_folder_and_reads_its_own_dataset(door: Catalog, tmp_p
     assert door.execute("SELECT count(*) FROM samples").fetchall() == [(7,)]
 
 
-def test_plain_duckdb_in_the_top_folder_reads_it_too(project: Path) -> None:
+def test_plain_duckdb_reads_it_from_its_own_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build()
+    monkeypatch.chdir("data/catalog")
+    with duckdb.connect("sluice.duckdb", read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(7,)]
+        assert connection.execute("SELECT count(*) FROM concepts").fetchall() == [(2,)]
+        assert connection.execute("SELECT step, n_rows FROM funnel('beta')").fetchall() == [(2, 1)]
+
+
+def test_plain_duckdb_reads_it_from_elsewhere_when_told_where_it_lies(project: Path) -> None:
     build()
     with duckdb.connect("data/catalog/sluice.duckdb", read_only=True) as connection:
+        connection.execute("SET file_search_path = 'data/catalog'")
         assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(7,)]
+
+
+def test_tallies_and_macros_answer(door: Catalog) -> None:
+    assert door.execute("SELECT concept, reason, n_rows FROM tallies WHERE crawl = 'alpha'").fetchall() == [
+        ("cat", "timeout", 1),
+        ("cat", "duplicate", 2),
+        ("cat", "label_noise", 1),
+        ("cat", "kept", 2),
+    ]
+    assert door.execute("FROM funnel('alpha')").fetchall() == [
+        (STEPS["timeout"], "timeout", 1, 5),
+        (STEPS["duplicate"], "duplicate", 2, 3),
+        (STEPS["label_noise"], "label_noise", 1, 2),
+        (STEPS["kept"], "kept", 2, 2),
+    ]
+    matrix = [
+        ("cat", "(off_topic)", 1, pytest.approx(1 / 3)),
+        ("cat", "cat", 1, pytest.approx(1 / 3)),
+        ("cat", "dog", 1, pytest.approx(1 / 3)),
+    ]
+    assert door.execute("FROM noise_matrix()").fetchall() == matrix
+    assert door.execute("FROM cooccur()").fetchall() == [("duplicate", "label_noise", 1, pytest.approx(1 / 3))]
+    assert door.execute("SELECT count(*) FROM duckdb_functions() WHERE NOT internal AND comment <> ''").fetchall() == [(3,)]
 
 
 def test_a_rebuild_differs_in_the_database_id_alone(project: Path) -> None:
@@ -162,7 +197,7 @@ def test_a_rebuild_differs_in_the_database_id_alone(project: Path) -> None:
     rebuild()
     second = Path("data/catalog/sluice.duckdb").read_bytes()
     assert len(first) == len(second)
-    assert sum(a != b for a, b in zip(first, second, strict=True)) <= 3 * 24  # an id of 16 bytes in a header, and checksums
+    assert sum(a != b for a, b in zip(first, second, strict=True)) <= 5 * 24  # an id of 16 bytes in each header, and checksums
 
 
 READS = [

@@ -22,12 +22,13 @@ def test_help_takes_under_a_second(repo: Path) -> None:
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "tasks.cli", "--help"], cwd=repo, capture_output=True, text=True, check=True)
     assert time.monotonic() - began < 1.0
-    for command in ("crawl", "plan", "query", "explain"):
+    for command in ("crawl", "plan", "query", "explain", "similar", "search", "export", "forget"):
         assert command in done.stdout
 
 
 def test_every_command_has_its_module(repo: Path) -> None:
-    for words in (["crawl", "list"], ["plan"], ["query"], ["explain", "x"]):
+    rest = (["similar", "x"], ["search", "x"], ["export", "datacomp", "x"], ["forget", "x"])
+    for words in (["crawl", "list"], ["plan"], ["query"], ["explain", "x"], *rest):
         command = make_parser().parse_args(words).command
         assert (repo / "tasks" / "commands" / f"{command}.py").is_file()
 

@@ -1,9 +1,12 @@
 """Curate: decisions about a small web whose scores are written by hand."""
 
+from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from tasks.core.tables import Shard
 from tasks.curate import CurateParams, curate
 from tests.tasks.small_web import SmallWeb, make_web
 
@@ -36,7 +39,7 @@ def web(tmp_path) -> SmallWeb:
 
 
 def run(web: SmallWeb, **changes: Any) -> tuple[dict, list[dict]]:
-    tables = {name: web.source(name) for name in ("records", "validity", "duplicates", "matches", "scores")}
+    tables = {name: web.source(name) for name in ("records", "validity", "duplicates", "matches", "scores", "reviews")}
     metrics = curate(**tables, curated=web.sink("curated"), params=params(**changes))
     return metrics, web.source("curated").table().to_pylist()
 
@@ -102,3 +105,86 @@ def test_a_sample_of_two_crawls_is_one_row(web):
     _, rows = run(web)
     assert len(rows) == 60
     assert {row["crawl"] for row in rows} == {"alpha"}
+
+
+def say(web: SmallWeb, *said: tuple[str, str, str | None]) -> None:
+    """Save verdicts (sample_id, verdict, concept) as one sitting."""
+    hashes = {row["sample_id"]: row["sha256"] for row in web.source("records").table().to_pylist()}
+    rows = [
+        {"sample_id": sample_id, "sha256": hashes[sample_id], "verdict": verdict, "concept": concept, "reviewer": "ada",
+         "reviewed_at": datetime(2026, 1, 1)}
+        for sample_id, verdict, concept in said
+    ]  # fmt: skip
+    sink = web.sink("reviews")
+    sink.write(Shard("", "sitting"), pa.Table.from_pylist(rows, schema=sink.contract.schema))
+
+
+@pytest.fixture
+def distinct(web) -> SmallWeb:
+    """The same web, each picture with bytes of its own."""
+    rows = [row | {"sha256": row["sample_id"] * 2} for row in web.source("records").table().to_pylist()]
+    web.write("records", rows)
+    return web
+
+
+def test_what_a_person_said_decides(distinct):
+    _, before = run(distinct)
+    off_topic = next(row for row in before if row["reason"] == "out_of_distribution")
+    good, other = [row for row in before if row["keep"] and row["concept"] == row["curated_concept"]][:2]
+    another = next(name for name in ("moss", "rust") if name != other["concept"])
+    said = [(off_topic["sample_id"], "confirmed", off_topic["concept"]), (good["sample_id"], "dropped", None)]
+    say(distinct, *said, (other["sample_id"], "corrected", another))
+    metrics, after = run(distinct)
+    now = {row["sample_id"]: row for row in after}
+    row = now[off_topic["sample_id"]]
+    assert (row["keep"], row["reason"], row["curated_concept"], row["reviewed"]) == (True, None, off_topic["concept"], "confirmed")
+    assert (row["weight"], row["review_priority"]) == (1.0, 0.0)
+    row = now[good["sample_id"]]
+    assert (row["keep"], row["reason"], row["curated_concept"], row["reviewed"], row["weight"]) == (False, "rejected", None, "dropped", 0.0)
+    row = now[other["sample_id"]]
+    assert (row["keep"], row["curated_concept"], row["reviewed"], row["weight"]) == (True, another, "corrected", 1.0)
+    assert (row["suggested_concept"], row["confidence"]) == (other["suggested_concept"], other["confidence"])  # the machine's own stay
+    assert metrics["reviewed"] == {"confirmed": 1, "dropped": 1, "corrected": 1}
+    untouched = [row for row in before if row["sample_id"] not in {one[0] for one in said} | {other["sample_id"]}]
+    assert all(now[row["sample_id"]]["curated_concept"] == row["curated_concept"] for row in untouched)
+
+
+def test_a_confirmed_row_is_neither_pruned_nor_doubted(distinct):
+    _, before = run(distinct, max_imbalance=0.5)
+    gone = next(row for row in before if row["reason"] == "pruned")
+    say(distinct, (gone["sample_id"], "confirmed", gone["concept"]))
+    _, after = run(distinct, max_imbalance=0.5)
+    assert next(row for row in after if row["sample_id"] == gone["sample_id"])["keep"]
+
+
+def test_no_verdict_makes_a_leak_or_a_broken_row_good(distinct):
+    leak = next(row for row in run(distinct)[1] if "leak" in row["reasons"])
+    rows = distinct.source("validity").table().to_pylist()
+    rows[3] |= {"valid": False, "reasons": ["too_small"]}
+    distinct.write("validity", rows)
+    say(distinct, (leak["sample_id"], "confirmed", leak["concept"]), (rows[3]["sample_id"], "confirmed", "moss"))
+    found = {row["sample_id"]: row for row in run(distinct)[1]}
+    assert found[leak["sample_id"]]["reason"] == "leak"
+    assert found[rows[3]["sample_id"]]["reason"] == "too_small"
+
+
+def test_a_dropped_survivor_makes_room_for_a_copy_that_was_not_dropped(distinct):
+    pair = [row for row in run(distinct)[1] if row["duplicate_of"] or row["near_duplicate_score"] == 0]
+    groups = {row["duplicate_group"] for row in pair}
+    members = [row for row in run(distinct)[1] if row["duplicate_group"] in groups]
+    alive = next(row for row in members if row["keep"])
+    other = next(row for row in members if not row["keep"])
+    say(distinct, (alive["sample_id"], "dropped", None))
+    found = {row["sample_id"]: row for row in run(distinct)[1]}
+    assert found[alive["sample_id"]]["reasons"] == ["rejected"]
+    assert "duplicate" not in found[other["sample_id"]]["reasons"]
+    records = [row | {"sha256": "0" * 64, "concept": "moss"} for row in distinct.source("records").table().to_pylist()]
+    distinct.write("records", records)  # the same bytes under the same concept: all go
+    say(distinct, (alive["sample_id"], "dropped", None))
+    assert {row["reason"] for row in run(distinct)[1]} <= {"rejected", "leak"}
+
+
+def test_without_verdicts_nothing_is_reviewed(web):
+    metrics, rows = run(web)
+    assert metrics["reviewed"] == {}
+    assert {row["reviewed"] for row in rows} == {None}

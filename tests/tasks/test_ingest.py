@@ -7,6 +7,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tasks import ingest as stage
 from tasks.contracts.records import CONTRACT
 from tasks.core.crawls import CrawlSettings, write_crawl
 from tasks.core.errors import CrawlError
+from tasks.core.forgotten import Forgotten, write_forgotten
 from tasks.core.shards import ProcessPool, SerialPool, ShardPool
 from tasks.core.tables import Artifact, Shard, Sink
 from tasks.methods.manifests import image_id, sample_id
@@ -244,3 +246,27 @@ def test_twelve_faults_end_with_their_own_detail(tmp_path: Path, shared_tools: P
     assert len(good) > 80
     assert all(with_faults[path] == without[path] for path in good)
     assert all(data == stored[1][key] for key, data in stored[0].items())
+
+
+def test_what_is_forgotten_is_neither_fetched_nor_kept(tmp_path: Path) -> None:
+    crawl = Crawl(tmp_path)
+    hidden, bytes_of = image_id("http://demo.test/img/3.jpg"), sha256(PAGES["img/5.jpg"]).hexdigest()
+    write_forgotten(tmp_path, Forgotten(images=frozenset({hidden}), digests=frozenset({bytes_of})))
+    crawl.ingest()
+    rows = [row for row in crawl.records() if row["detail"] == "forgotten"]
+    assert Counter(row["url"] for row in rows) == {"": 3, "http://demo.test/img/5.jpg": 1}
+    assert all(row["status"] == "failed" and row["sha256"] is None and row["thumbnail"] is None for row in rows)
+    stored = [data for tar in (tmp_path / "images").glob("*.tar") for _, data in read_images(tar)]
+    assert len(stored) == 19
+    assert not {PAGES["img/3.jpg"], PAGES["img/5.jpg"]} & set(stored)
+
+
+def test_forgetting_one_image_asks_for_its_shard_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crawl = Crawl(tmp_path)
+    crawl.ingest()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "records").glob("*.parquet")}
+    shard = next(row["shard"] for row in crawl.records() if row["url"].endswith("img/3.jpg"))
+    write_forgotten(tmp_path, Forgotten(images=frozenset({image_id("http://demo.test/img/3.jpg")})))
+    crawl.ingest()
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "records").glob("*.parquet")}
+    assert {name for name in before if before[name] != after[name]} == {f"{shard}.parquet"}

@@ -1,9 +1,11 @@
 """One sample's story through all tables."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tasks.cli import main
 from tasks.contracts.curated import CONTRACT as CURATED
@@ -14,8 +16,9 @@ from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.contracts.records import CONTRACT as RECORDS
 from tasks.contracts.scores import CONTRACT as SCORES
 from tasks.contracts.validity import CONTRACT as VALIDITY
+from tasks.methods.tars import Entry, write_images
 from tests.tasks.conftest import make_record, write_table
-from tests.tasks.test_catalog import SAMPLES
+from tests.tasks.test_catalog import SAMPLES, make_sample
 
 CRAWL = "demo-1"
 
@@ -30,6 +33,8 @@ def ingested(project: Path) -> Path:
     shared = record(0) | {"sample_id": "f" * 32, "alt_text": "another \x1b[31mtext"}
     rows = [record(0), record(1), shared, record(1, crawl="demo-2"), record(2, status="failed", detail="http_404")]
     write_table(RECORDS, Path("data/records"), rows)
+    with Path("params.yaml").open("a") as params:
+        params.write("validate: {min_side: 25, max_aspect_ratio: 5.0}\ncurate: {min_text_score: 0.05}\n")
     return project
 
 
@@ -64,6 +69,7 @@ def test_a_whole_story(ingested: Path, capsys: pytest.CaptureFixture[str]) -> No
     score = dict.fromkeys(SCORES.schema.names[2:], 0.5) | {"suggested_concept": "dog", "is_label_issue": True}
     write_table(SCORES, Path("data/scores"), [row | score], per_crawl=False)
     sample = SAMPLES[1] | row | {"keep": False, "reason": "duplicate", "reasons": ["duplicate", "label_noise"], "duplicate_of": other}
+    sample |= {"confidence": 0.5, "split": "train"}
     write_table(CURATED, Path("data/curated"), [sample], per_crawl=False)
     graph = [
         {"position": 0, "sample_id": other, "crawl": CRAWL, "neighbors": [1], "similarities": [0.5]},
@@ -81,6 +87,7 @@ def test_a_whole_story(ingested: Path, capsys: pytest.CaptureFixture[str]) -> No
         "    cat                   0.25",
         "  probe_score             0.5",
         "  reasons                 duplicate, label_noise",
+        f"                          duplicate: it is a copy of {other}, which is kept in its place",
         f"  similarity 0.500        {other}  cat  http://demo.test/0.jpg",
     ):
         assert line in out.splitlines()
@@ -114,3 +121,23 @@ def test_an_unknown_name_is_an_error(ingested: Path, capsys: pytest.CaptureFixtu
 
 def test_before_the_first_crawl(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(capsys, "x") == (1, "", "error: no crawl has been ingested yet: run `dvc repro` first\n")
+
+
+def test_a_terminal_with_colours_shows_the_picture(
+    ingested: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = BytesIO()
+    Image.new("RGB", (8, 8), (250, 10, 10)).save(stream, "PNG")
+    folder = Path("data/images") / CRAWL
+    folder.mkdir(parents=True)
+    write_images(folder / "00000.tar", [Entry(record(1)["key"], "png", stream.getvalue(), "", {})])
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    _, out, _ = explain(capsys, record(1)["sample_id"])
+    assert out.startswith("\x1b[38;2;250;10;10;48;2;250;10;10m\u2580")
+    gone = make_sample(1, crawl=CRAWL, reason="forgotten")
+    write_table(CURATED, Path("data/curated"), [gone], per_crawl=False)
+    _, out, _ = explain(capsys, record(1)["sample_id"])
+    assert "\u2580" not in out

@@ -8,7 +8,7 @@ from tasks.commands.tables import find_table, rows_where
 from tasks.contracts.duplicates import CONTRACT as DUPLICATES
 from tasks.contracts.prototypes import CONTRACT as PROTOTYPES
 from tasks.contracts.validity import CONTRACT as VALIDITY
-from tasks.core.errors import WiringError
+from tasks.core.errors import SluiceError, WiringError
 from tasks.core.graph import read_graph
 from tests.tasks.conftest import write_table
 
@@ -62,6 +62,19 @@ def test_a_table_without_crawls_is_read_too(project: Path) -> None:
     assert found == [rows[1]]
 
 
+def test_a_damaged_table_is_one_line(project: Path) -> None:
+    write_table(VALIDITY, Path("data/validity"), [validity("a", "alpha")])
+    Path("data/validity/alpha/00000.parquet").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(SluiceError, match=r"^the table under data/validity/alpha can't be read \(.*\): run `dvc repro` again$"):
+        rows_where(find_table("validity", read_graph(), ["alpha"]), "true", {})
+
+
 def test_a_table_that_is_not_made_yet_is_none(project: Path) -> None:
     assert rows_where(find_table("validity", read_graph(), ["alpha"]), "true", {}) is None
     assert rows_where(None, "true", {}) is None
+
+
+def test_what_people_write_is_found_where_it_is_read(project: Path) -> None:
+    found = find_table("reviews", read_graph(), ["alpha"])
+    assert found is not None
+    assert found.root == Path("data/reviews")

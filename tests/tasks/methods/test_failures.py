@@ -2,7 +2,7 @@ import pytest
 
 from tasks.methods.failures import REASONS, RETRYABLE, Failure, reason_of
 
-PUBLIC = {"unreachable", "timeout", "disallowed", "blocked", "too_large", "broken"}
+PUBLIC = {"unreachable", "timeout", "disallowed", "blocked", "too_large", "broken", "forgotten"}
 
 
 def test_every_detail_has_a_public_reason() -> None:

@@ -1,13 +1,7 @@
 """Words from outside are tamed, figures are put as people write them."""
 
 from tasks.methods.reasons import Reason
-from tasks.methods.report_page import MEANINGS, clip, count, number, percent, words
-
-
-def test_clip_drops_marks_and_cuts():
-    assert clip("a\u202eb\u2066c\x00d\n e", 60) == "abc d e"
-    assert clip("x" * 70, 10) == "x" * 9 + "…"
-    assert clip(None) == ""
+from tasks.methods.report_page import MEANINGS, count, number, percent, words
 
 
 def test_figures():

@@ -118,3 +118,15 @@ def test_messages_name_the_value(tmp_path):
     (tmp_path / "image.index").write_bytes(b"no index")
     with pytest.raises(ValueError, match=r"is no FAISS index that can be read: run `dvc repro index`"):
         search.read_index(tmp_path / "image.index")
+
+
+@pytest.mark.parametrize("kind", ["exact", "ivf", "ivf_pq"])
+def test_removed_rows_leave_and_later_ones_move_up(kind: str) -> None:
+    vectors = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float16)
+    gone = np.array([0, 7, 398, 399])
+    index = search.build_index(vectors, kind=kind, lists_per_sqrt=1.0, points_per_list=64)
+    search.remove_rows(index, gone)
+    left = np.delete(vectors, gone, axis=0)
+    assert index.ntotal == len(left)
+    found, _ = search.search(index, left, k=1, n_probes=1000)
+    assert (found[:, 0] == np.arange(len(left))).mean() > 0.95  # product-quantised codes may tie

@@ -1,0 +1,39 @@
+"""What would change a decision, out of the tables and figures of a project."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.commands.story import lookup, purity_at, threshold_in_force, verdicts
+from tasks.contracts.curated import CONTRACT as CURATED
+from tests.tasks.conftest import write_table
+from tests.tasks.test_catalog import make_sample
+
+CRAWL = "demo-1"
+
+
+def test_the_purity_at_a_confidence_is_the_mean_from_there_on(project: Path) -> None:
+    assert purity_at(0.5) is None
+    rows = [
+        make_sample(0, crawl=CRAWL, confidence=1.0, split="train"),
+        make_sample(1, crawl=CRAWL, confidence=0.6, split="train"),
+        make_sample(2, crawl=CRAWL, confidence=0.2, split="train"),
+        make_sample(3, crawl=CRAWL, confidence=0.9, split="test"),  # thresholds never see the test split
+        make_sample(4, crawl=CRAWL, confidence=0.1, split="train", reason="duplicate"),
+        make_sample(5, crawl=CRAWL, confidence=0.0, split="val", reviewed="confirmed"),  # certain, whatever the machine thought
+    ]
+    write_table(CURATED, Path("data/curated"), rows, per_crawl=False)
+    assert purity_at(0.6) == pytest.approx((1.0 + 0.6 + 1.0) / 3)
+    assert purity_at(0.2) == pytest.approx((1.0 + 0.6 + 0.2 + 1.0) / 4)
+
+
+def test_the_threshold_is_the_one_that_curate_wrote_down(project: Path) -> None:
+    assert threshold_in_force() is None
+    Path("reports/metrics").mkdir(parents=True)
+    Path("reports/metrics/curate.json").write_text(json.dumps({"threshold": 0.75}))
+    assert threshold_in_force() == 0.75
+
+
+def test_without_verdicts_the_story_says_where_to_give_one(project: Path) -> None:
+    assert verdicts(lookup(), "a") == [("", "none yet: `sluice explore` has a queue")]
