@@ -5,6 +5,7 @@ Missing clean sets are listed under `skipped` in the metrics, with what they wou
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,29 +13,42 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from tasks.core.concepts import Concept, load_concepts
+from tasks.core.concepts import load_concepts
 from tasks.core.errors import SluiceError
+from tasks.core.files import write_atomically
 from tasks.core.params import Params, SharedParams
 from tasks.core.settings import Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink
 from tasks.methods.checkpoints import read_config, read_model
 from tasks.methods.clean_sets import CleanSet, read_clean_set
-from tasks.methods.clip import Encoder, load_encoder
+from tasks.methods.clip import load_encoder
 from tasks.methods.gains import as_figures, compare_arms, gain_sentence
-from tasks.methods.inference import deterministic, extract_features, predict
-from tasks.methods.linear_probe import linear_probe
-from tasks.methods.metrics import (
-    accuracy,
-    expected_calibration_error,
-    nearest_neighbor_predictions,
-    per_concept_accuracy,
-    recall_at,
-    reliability,
+from tasks.methods.inference import deterministic
+from tasks.methods.judgement import (
+    Model,
+    doubt_figures,
+    encoder_figures,
+    encoder_lines,
+    in_domain_figures,
+    near_domain_figures,
+    open_set_figures,
 )
+from tasks.methods.metrics import accuracy
+from tasks.methods.result_lines import classification_line
+from tasks.methods.shares import arm_table
 
 BASELINE, TREATED = "raw", "curated"
 log = logging.getLogger(__name__)
+
+
+class TunedHeadParams(Params):
+    """NMTune's head on the near-domain features; `strengths` of its three terms: consistency, covariance, dominant singular value."""
+
+    epochs: int = Field(ge=0)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    strengths: tuple[float, float, float] = Field(strict=False)
 
 
 class EvaluateParams(Params):
@@ -51,6 +65,13 @@ class EvaluateParams(Params):
     retrieval_depths: list[Annotated[int, Field(ge=1)]]
     retrieval_pictures: int = Field(ge=2)
     confidence: float = Field(gt=0, lt=1)
+    out_of_domain: list[str]
+    open_set: list[str]
+    shots: list[Annotated[int, Field(ge=1)]]
+    draws: int = Field(ge=1)
+    probe_penalty: float = Field(gt=0)
+    n_folds: int = Field(ge=2)
+    tuned_head: TunedHeadParams
     n_threads: int = Field(ge=1)
 
 
@@ -60,6 +81,7 @@ def evaluate(
     concepts: Artifact,
     clean: Artifact,
     predictions: Sink,
+    results: Artifact,
     arms: list[str],
     seeds: list[int],
     params: EvaluateParams,
@@ -69,32 +91,46 @@ def evaluate(
     """Judge the model of every arm and seed, and the encoder; write the models' predictions in domain."""
     device = settings.torch_device()
     try:
-        in_domain, near_domain, skipped = read_sets(clean.path, params)
+        sets = read_sets(clean.path, params)
         with deterministic(params.n_threads, device):
             judged = [
-                judge(models.path / f"{arm}-{seed}", in_domain, near_domain, params, shared.seed, device)
+                judge(models.path / f"{arm}-{seed}", sets, params, shared.seed, device)
                 for arm in sorted(arms)
                 for seed in sorted(seeds)
                 if read_config(models.path / f"{arm}-{seed}") is not None
             ]
-            zero_shot = (
-                judge_encoder(load_encoder(encoder.path, device=device), in_domain, load_concepts(concepts.path), params)
-                if in_domain
-                else {}
-            )
+            zero_shot = {}
+            if sets.in_domain:
+                known = [(concept.name, concept.synonyms) for concept in load_concepts(concepts.path)]
+                how = {"prompts": params.prompts, "depths": params.retrieval_depths, "n_pictures": params.retrieval_pictures}
+                zero_shot = encoder_figures(load_encoder(encoder.path, device=device), sets.in_domain, known, **how)  # type: ignore[arg-type]
     except ValueError as error:
         raise SluiceError(str(error)) from None
-    tables = [table for _, _, _, table in judged if table is not None]
+    tables = [one.table for one in judged if one.table is not None]
     predictions.write_whole(pa.concat_tables(tables) if tables else predictions.contract.schema.empty_table())
+    lines = [line for one in judged for line in one.lines] + encoder_lines(zero_shot)
+    with write_atomically(results.path) as path:
+        path.write_text("".join(f"{line}\n" for line in lines))
     found: dict[str, dict[str, Any]] = {}
-    for arm, seed, figures, _ in judged:
-        found.setdefault(arm, {})[str(seed)] = figures
+    for one in judged:
+        found.setdefault(one.arm, {})[str(one.seed)] = one.figures
     check_budgets(found)
-    return {"arms": found, "encoder": zero_shot, "skipped": skipped, **compare(found, params)}
+    return {"arms": found, "encoder": zero_shot, "skipped": sets.skipped, **compare(found, params)}
 
 
-def read_sets(folder: Path, params: EvaluateParams) -> tuple[CleanSet | None, dict[str, tuple[CleanSet, CleanSet]], list[str]]:
-    """The in-domain test set, the near-domain sets with both halves, and a line for each that is missing."""
+@dataclass(frozen=True)
+class Sets:
+    """The clean sets that were found, by their part in the evaluation, and a line for each that is missing."""
+
+    in_domain: CleanSet | None
+    near_domain: dict[str, tuple[CleanSet, CleanSet]]
+    out_of_domain: dict[str, CleanSet]
+    open_set: dict[str, CleanSet]
+    skipped: list[str]
+
+
+def read_sets(folder: Path, params: EvaluateParams) -> Sets:
+    """All clean sets that the params name; near-domain ones need both halves."""
     skipped = []
     in_domain = read_clean_set(folder, params.in_domain)
     if in_domain is None:
@@ -106,54 +142,58 @@ def read_sets(folder: Path, params: EvaluateParams) -> tuple[CleanSet | None, di
             skipped.append(f"{name}: {folder} lacks {name}_train or {name}_test, so no linear probe and no nearest neighbours")
         else:
             near_domain[name] = (train, test)
+    others = {name: read_clean_set(folder, name) for name in (*params.out_of_domain, *params.open_set)}
+    skipped += [f"{name}: no such clean set in {folder}" for name, found in others.items() if found is None]
     for line in skipped:
         log.warning("skipped %s", line)
-    return in_domain, near_domain, skipped
+    out_of_domain, open_set = (
+        {name: found for name in names if (found := others[name]) is not None} for names in (params.out_of_domain, params.open_set)
+    )
+    return Sets(in_domain, near_domain, out_of_domain, open_set, skipped)
 
 
-def judge(
-    folder: Path,
-    in_domain: CleanSet | None,
-    near_domain: Mapping[str, tuple[CleanSet, CleanSet]],
-    params: EvaluateParams,
-    seed: int,
-    device: str,
-) -> tuple[str, int, dict[str, Any], pa.Table | None]:
-    """Arm, seed, figures and predictions of one trained model."""
+@dataclass(frozen=True)
+class Judged:
+    """What one model came to: figures, its rows of `predictions`, and its lines of results.jsonl."""
+
+    arm: str
+    seed: int
+    figures: dict[str, Any]
+    table: pa.Table | None
+    lines: list[str]
+
+
+def judge(folder: Path, sets: Sets, params: EvaluateParams, seed: int, device: str) -> Judged:
+    """Run one trained model over all sets."""
     arm, _, trained_with = folder.name.rpartition("-")
     network, config = read_model(folder)
-    network.to(device)
-    how = {"precision": config["precision"], "device": device}
+    model = Model(network.to(device), config["concepts"], config["image_size"], config["precision"], device)
     figures: dict[str, Any] = {"samples_seen": config["metrics"]["samples_seen"], "rows": config["metrics"]["rows"]}
-    table = None
-    if in_domain is not None:
-        probabilities = predict(network, in_domain.pictures(config["image_size"]), **how)
-        figures |= in_domain_figures(probabilities, in_domain, config["concepts"], params)
-        table = prediction_table(probabilities, in_domain, config["concepts"], arm, int(trained_with))
-    for name, sets in near_domain.items():
-        names = sorted(set(sets[0].concepts))
-        train, test = (extract_features(network, one.pictures(config["image_size"]), **how) for one in sets)
-        classes, truth = (one.classes(names) for one in sets)
-        probe = linear_probe(
-            train, classes, test, truth,
-            penalties=params.penalties, held_out_share=params.held_out_share, max_iterations=params.max_iterations, seed=seed,
+    table, lines = None, []
+    if sets.in_domain is not None:
+        probabilities = model.predict(sets.in_domain)
+        figures |= in_domain_figures(probabilities, sets.in_domain.classes(model.concepts), model.concepts, n_bins=params.n_bins)
+        figures["clean_errors"] = doubt_figures(
+            model, sets.in_domain, probabilities, n_folds=params.n_folds, penalty=params.probe_penalty,
+            max_iterations=params.max_iterations, seed=seed,
         )  # fmt: skip
-        neighbors = nearest_neighbor_predictions(train, classes, test, n_neighbors=params.n_neighbors)
-        figures[name] = {"linear_probe": probe.accuracy, "penalty": probe.penalty, "nearest_neighbors": accuracy(neighbors, truth)}
+        table = prediction_table(probabilities, sets.in_domain, model.concepts, arm, int(trained_with))
+        lines.append(classification_line(folder.name, params.in_domain, probabilities, sets.in_domain.classes(model.concepts)))
+        for name, others in sets.open_set.items():
+            figures.setdefault("open_set", {})[name] = open_set_figures(model, probabilities, sets.in_domain, others)
+    for name, clean in sets.out_of_domain.items():
+        probabilities, truth = model.predict(clean), clean.classes(model.concepts)
+        figures.setdefault("out_of_domain", {})[name] = accuracy(probabilities.argmax(1), truth)
+        lines.append(classification_line(folder.name, name, probabilities, truth))
+    for name, halves in sets.near_domain.items():
+        figures[name] = near_domain_figures(
+            model, *halves,
+            penalties=params.penalties, held_out_share=params.held_out_share, max_iterations=params.max_iterations,
+            n_neighbors=params.n_neighbors, shots=params.shots, draws=params.draws, probe_penalty=params.probe_penalty,
+            tuned_head=params.tuned_head.model_dump(), seed=seed,
+        )  # fmt: skip
     log.info("%s: %s", folder.name, ", ".join(f"{k} {v:.4f}" for k, v in figures.items() if isinstance(v, float)))
-    return arm, int(trained_with), figures, table
-
-
-def in_domain_figures(probabilities: np.ndarray, clean: CleanSet, concepts: list[str], params: EvaluateParams) -> dict[str, Any]:
-    """Accuracy and calibration. A picture of a concept that the model was never trained on counts as wrong."""
-    predicted, truth = probabilities.argmax(1), clean.classes(concepts)
-    right, confidence = predicted == truth, probabilities.max(1)
-    return {
-        "in_domain_accuracy": accuracy(predicted, truth),
-        "per_concept_accuracy": per_concept_accuracy(predicted, truth, concepts),
-        "expected_calibration_error": expected_calibration_error(confidence, right, n_bins=params.n_bins),
-        "reliability": reliability(confidence, right, n_bins=params.n_bins),
-    }
+    return Judged(arm, int(trained_with), figures, table, lines)
 
 
 def prediction_table(probabilities: np.ndarray, clean: CleanSet, concepts: list[str], arm: str, seed: int) -> pa.Table:
@@ -169,35 +209,6 @@ def prediction_table(probabilities: np.ndarray, clean: CleanSet, concepts: list[
         "probability": pa.array(probabilities.max(1), pa.float32()),
     }
     return pa.table(columns)
-
-
-def judge_encoder(encoder: Encoder, clean: CleanSet, concepts: list[Concept], params: EvaluateParams) -> dict[str, Any]:
-    """Zero-shot accuracy by the concepts' names and synonyms, and retrieval between the first pictures with a text and their texts."""
-    names = [concept.name for concept in concepts]
-    prototypes = []
-    for concept in concepts:
-        texts = [prompt.format(word) for prompt in params.prompts for word in (concept.name, *concept.synonyms)]
-        mean = encoder.encode_texts(texts).mean(0)
-        prototypes.append(mean / max(float(np.linalg.norm(mean)), 1e-12))
-    embeddings = encoder.encode_images(clean.pictures(encoder.image_size))
-    predicted = (embeddings @ np.stack(prototypes).T).argmax(1)
-    figures: dict[str, Any] = {"zero_shot_accuracy": accuracy(predicted, clean.classes(names))}
-    with_text = [place for place, text in enumerate(clean.texts) if text.strip()][: params.retrieval_pictures]
-    if len(with_text) > 1:
-        figures |= {"retrieval_pictures": len(with_text), **retrieval(encoder, clean, embeddings[with_text], with_text, params)}
-    return figures
-
-
-def retrieval(encoder: Encoder, clean: CleanSet, images: np.ndarray, places: list[int], params: EvaluateParams) -> dict[str, float]:
-    """Recall both ways. Equal texts are one text, and any picture that carries it is a hit."""
-    carried = np.array([clean.texts[place] for place in places], object)
-    texts = np.unique(carried)
-    embeddings = encoder.encode_texts(list(texts))
-    found = {}
-    for k in params.retrieval_depths:
-        found[f"image_to_text_recall_{k}"] = recall_at(images, embeddings, carried, texts, k=k)
-        found[f"text_to_image_recall_{k}"] = recall_at(embeddings, images, texts, carried, k=k)
-    return found
 
 
 def compare(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], params: EvaluateParams) -> dict[str, Any]:
@@ -216,7 +227,16 @@ def compare(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], params: Evaluat
             treated = intervals.get(TREATED)
     seen = max((figures["samples_seen"] for seeds in arms.values() for figures in seeds.values()), default=0)
     words = gain_sentence(treated, arm=TREATED, baseline=BASELINE, samples_seen=seen, confidence=params.confidence)
-    return {"gain": gain, "sentence": words}
+    return {"gain": gain, "sentence": words, "bought": bought(arms, params)}
+
+
+def bought(arms: Mapping[str, Mapping[str, Mapping[str, Any]]], params: EvaluateParams) -> list[dict[str, Any]]:
+    """Accuracy against the share of the crawl that each arm keeps: a row per arm that was judged in domain."""
+    accuracies = {arm: {int(seed): value for seed, found in seeds.items() if (value := _at(found, ("in_domain_accuracy",))) is not None}
+                  for arm, seeds in arms.items()}  # fmt: skip
+    accuracies = {arm: values for arm, values in accuracies.items() if values}
+    rows = {arm: max(found["rows"] for found in arms[arm].values()) for arm in accuracies}
+    return arm_table(accuracies, rows, baseline=BASELINE, confidence=params.confidence)
 
 
 def check_budgets(arms: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:

@@ -7,15 +7,16 @@ Out comes a folder with model.safetensors, config.json and curve.csv. A killed r
 import csv
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from tasks.core.concepts import load_concepts
 from tasks.core.errors import ParamsError, SluiceError
 from tasks.core.files import digest_of, digest_of_file, remove_temporaries, write_atomically
 from tasks.core.params import Params
@@ -23,30 +24,46 @@ from tasks.core.settings import Settings
 from tasks.core.shards import ShardPool
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Source, to_json
-from tasks.methods.arms import COLUMNS, all_concepts, choose_rows, hash_keys, validation_rows
+from tasks.methods.alignment import matrix
+from tasks.methods.arms import CAPTIONED, COLUMNS, FILTERED, all_concepts, choose_rows, hash_keys, passing, validation_rows
 from tasks.methods.augmentation import Augmentation
 from tasks.methods.backbones import build_network
 from tasks.methods.batches import PIXEL_MEAN, PIXEL_SPREAD, Rows
 from tasks.methods.checkpoints import read_config, write_model
+from tasks.methods.decoding import Decoding, decode_tar
+from tasks.methods.distribution import World, joined, wait_for_all
+from tasks.methods.event_files import point_writer
 from tasks.methods.inference import predict
+from tasks.methods.loss_settings import LossSettings
 from tasks.methods.metrics import accuracy
-from tasks.methods.pictures import squares
-from tasks.methods.tars import read_images
-from tasks.methods.training import DivergedError, Recipe, train
+from tasks.methods.runs import DivergedError
+from tasks.methods.training import Noted, Recipe, train
 
 CURVE = ("step", "epoch", "lr", "loss", "accuracy")
-DECODED_AT_ONCE = 256
+PARTNER_SEED = 1_000_003  # added to the seed for the second network of losses that train two
 CHECKPOINT = "checkpoint.safetensors"
 log = logging.getLogger(__name__)
 
 
 class ArmParams(Params):
-    """What one arm is trained on, and with which loss."""
+    """What one arm is trained on, and with which of `losses`."""
 
-    rows: Literal["raw", "random", "curated"]
+    rows: Literal["raw", "random", "curated", "not_relabelled", "basic", "text_based", "image_based", "clip_score", "image_and_clip_score"]
     weighted: bool
-    loss: Literal["cross_entropy", "elr"]
+    loss: str
     logit_adjustment: float = Field(ge=0, le=2)
+
+
+class FilterParams(Params):
+    """Limits of the filters that arms may be made of; see params.yaml for the reasons."""
+
+    min_words: int = Field(ge=0)
+    image_min_words: int = Field(ge=0)
+    min_characters: int = Field(ge=0)
+    min_side: int = Field(ge=0)
+    max_aspect_ratio: float = Field(ge=1)
+    clip_share: float = Field(gt=0, le=1)
+    rows_per_cluster: int = Field(ge=1)
 
 
 class PretrainParams(Params):
@@ -54,19 +71,20 @@ class PretrainParams(Params):
 
     format: int = Field(ge=1)
     arms: dict[str, ArmParams]
+    losses: dict[str, Annotated[LossSettings, Field(discriminator="method")]]
+    filters: FilterParams
     backbone: str
     image_size: int = Field(ge=16, le=1024)
     samples_seen: int = Field(ge=1)
     batch_size: int = Field(ge=2)
+    accumulate: int = Field(ge=1)
     optimizer: Literal["sgd", "adamw"]
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     warmup: float = Field(ge=0, lt=1)
     ema_decay: float = Field(ge=0, lt=1)
     max_gradient_norm: float = Field(ge=0)
-    label_smoothing: float = Field(ge=0, lt=1)
-    elr_momentum: float = Field(ge=0, lt=1)
-    elr_strength: float = Field(ge=0)
+    max_loss: float = Field(gt=0)
     max_shift: int = Field(ge=0)
     mirror: bool
     colour: float = Field(ge=0, lt=1)
@@ -80,17 +98,24 @@ class PretrainParams(Params):
     def _shift_inside(self) -> "PretrainParams":
         if self.max_shift >= self.image_size:
             raise ValueError(f"max_shift {self.max_shift} must be smaller than image_size {self.image_size}")
+        for name, arm in self.arms.items():
+            if arm.loss not in self.losses:
+                raise ValueError(f"arm '{name}' asks for loss '{arm.loss}', which is not among `losses`: {', '.join(self.losses)}")
         return self
 
     def recipe(self, arm: ArmParams) -> Recipe:
-        own = self.model_dump(exclude={"format", "arms", "backbone", "image_size", "max_shift", "mirror", "colour", "cutout"})
+        others = {"format", "arms", "losses", "filters", "backbone", "image_size", "max_shift", "mirror", "colour", "cutout"}
+        own = self.model_dump(exclude=others)
         how = Augmentation(max_shift=self.max_shift, mirror=self.mirror, colour=self.colour, cutout=self.cutout)
-        return Recipe(**own, loss=arm.loss, logit_adjustment=arm.logit_adjustment, augmentation=how)
+        return Recipe(**own, loss=self.losses[arm.loss], logit_adjustment=arm.logit_adjustment, augmentation=how)
 
 
 def pretrain(
     images: Artifact,
+    embeddings: Source,
+    matches: Source,
     curated: Source,
+    concepts: Artifact,
     models: Artifact,
     arm: str,
     seed: str,
@@ -101,29 +126,44 @@ def pretrain(
     """Train the arm's model; `models` is this arm's and seed's folder."""
     if arm not in params.arms:
         raise ParamsError(f"params.yaml: arm '{arm}' is not described under pretrain.arms (there are: {', '.join(params.arms)})")
-    how, device = params.arms[arm], settings.torch_device()
+    how = params.arms[arm]
     samples = curated.table(COLUMNS)
     try:
-        chosen = choose_rows(samples, rows=how.rows, weighted=how.weighted, seed=int(seed))
+        passed = passing_rows(how.rows, curated, embeddings, matches, concepts, params.filters) if how.rows in FILTERED else None
+        chosen = choose_rows(samples, rows=how.rows, weighted=how.weighted, seed=int(seed), passed=passed)
     except ValueError as error:
         raise SluiceError(f"arm '{arm}': {error}") from None
-    checked, concepts = validation_rows(samples), all_concepts(samples)
+    checked, names = validation_rows(samples), all_concepts(samples)
     tars = sorted({*tars_of(chosen, images.path), *tars_of(checked, images.path)})
-    fingerprint = recipe_digest(chosen, checked, concepts, tars, params, how, int(seed), device)
-    before = read_config(models.path)
-    if before is not None and before["fingerprint"] == fingerprint:
-        remove_leftovers(models.path)
-        log.info("%s: the model of this very recipe is there already", models.path)
-        return dict(before["metrics"])
-    models.path.mkdir(parents=True, exist_ok=True)
-    (models.path / "config.json").unlink(missing_ok=True)
-    pixels = models.path / ".pixels"
-    try:
-        everything = pa.concat_tables([chosen, checked])
-        pictures = decode(everything, images.path, pixels, params.image_size, pool)
-        return fit(models.path, pictures, chosen, checked, concepts, params, how, int(seed), device, fingerprint)
-    finally:
-        pixels.unlink(missing_ok=True)
+    with joined(settings.torch_device()) as (world, device):
+        fingerprint = recipe_digest(chosen, checked, names, tars, params, how, int(seed), device, world)
+        before = read_config(models.path)
+        wait_for_all(world)
+        if before is not None and before["fingerprint"] == fingerprint:
+            remove_leftovers(models.path)
+            log.info("%s: the model of this very recipe is there already", models.path)
+            return dict(before["metrics"])
+        models.path.mkdir(parents=True, exist_ok=True)
+        (models.path / "config.json").unlink(missing_ok=True)
+        pixels = models.path / ".pixels"
+        try:
+            pictures = decode(pa.concat_tables([chosen, checked]), images.path, pixels, params.image_size, pool, world)
+            noted = point_writer(Path(settings.events) / models.path.name) if settings.events and world.rank == 0 else None
+            metrics = fit(models.path, pictures, chosen, checked, names, params, how, int(seed), device, fingerprint, world, noted)
+            wait_for_all(world)
+        finally:
+            pixels.unlink(missing_ok=True)
+    return metrics
+
+
+def passing_rows(rows: str, curated: Source, embeddings: Source, matches: Source, concepts: Artifact, params: FilterParams) -> np.ndarray:
+    """Who passes the filter of an arm, over the samples; embeddings are read where the filter looks at them."""
+    samples = curated.table(CAPTIONED)
+    words = [word for concept in load_concepts(concepts.path) for word in (concept.name, *concept.synonyms)]
+    found = embeddings.table(["sample_id", "image_embedding"]) if rows.startswith("image") else None
+    vectors = None if found is None else (found["sample_id"], matrix(found["image_embedding"]))
+    limits = params.model_dump()
+    return passing(samples, matches.table(["sample_id", "text_similarity", "is_anchor"]), vectors, rows=rows, words=words, **limits)
 
 
 def fit(
@@ -137,6 +177,8 @@ def fit(
     seed: int,
     device: str,
     fingerprint: str,
+    world: World,
+    noted: Noted | None,
 ) -> Metrics:
     """Train on the first pictures, watch the last ones, write the folder. `pictures`: those of `chosen`, then those of `checked`."""
     n = chosen.num_rows
@@ -146,7 +188,6 @@ def fit(
     def validate(network: Any) -> float:
         return accuracy(predict(network, held_out, precision=params.precision, device=device).argmax(1), truth)
 
-    checkpoint = folder / CHECKPOINT
     try:
         network, curve = train(
             build_network(params.backbone, len(concepts), seed=seed),
@@ -154,9 +195,12 @@ def fit(
             recipe=params.recipe(arm),
             seed=seed,
             device=device,
-            checkpoint=checkpoint,
+            partner=build_network(params.backbone, len(concepts), seed=seed + PARTNER_SEED),
+            checkpoint=folder / CHECKPOINT,
             fingerprint=fingerprint,
             validate=validate if len(truth) else None,
+            noted=noted,
+            world=world,
         )
     except DivergedError as error:
         ids = chosen["sample_id"].take(error.places).to_pylist()
@@ -166,11 +210,12 @@ def fit(
     except ValueError as error:
         raise SluiceError(f"training failed: {error}") from None
     metrics = {"rows": n, "concepts": len(concepts), "samples_seen": params.samples_seen, "curve": curve}
-    write_curve(folder / "curve.csv", curve)
-    config = {"backbone": params.backbone, "concepts": list(concepts), "image_size": params.image_size, "precision": params.precision}
-    config |= {"pixel_mean": PIXEL_MEAN, "pixel_spread": PIXEL_SPREAD, "fingerprint": fingerprint, "metrics": metrics}
-    write_model(folder, network, config)
-    remove_leftovers(folder)
+    if world.rank == 0:
+        write_curve(folder / "curve.csv", curve)
+        config = {"backbone": params.backbone, "concepts": list(concepts), "image_size": params.image_size, "precision": params.precision}
+        config |= {"pixel_mean": PIXEL_MEAN, "pixel_spread": PIXEL_SPREAD, "fingerprint": fingerprint, "metrics": metrics}
+        write_model(folder, network, config)
+        remove_leftovers(folder)
     return metrics
 
 
@@ -183,11 +228,12 @@ def recipe_digest(
     arm: ArmParams,
     seed: int,
     device: str,
+    world: World,
 ) -> str:
-    """A digest of all that the weights depend on: rows, tar shards, params but for other arms, kind of device."""
-    own = params.model_dump(exclude={"arms", "checkpoint_steps"}) | arm.model_dump()
+    """A digest of all that the weights depend on: rows, tar shards, params but for other arms and losses, kind of device, processes."""
+    own = params.model_dump(exclude={"arms", "losses", "filters", "checkpoint_steps"}) | arm.model_dump() | asdict(params.losses[arm.loss])
     columns = [table[name].to_pylist() for table in (chosen, checked) for name in ("sample_id", "sha256", "concept", "weight")]
-    return digest_of(own, columns, list(concepts), [digest_of_file(tar) for tar in tars], seed, device.split(":")[0])
+    return digest_of(own, columns, list(concepts), [digest_of_file(tar) for tar in tars], seed, device.split(":")[0], world.size)
 
 
 def tars_of(rows: pa.Table, images: Path) -> set[Path]:
@@ -202,44 +248,23 @@ def remove_leftovers(folder: Path) -> None:
     remove_temporaries(folder)
 
 
-@dataclass(frozen=True)
-class Decoding:
-    """One tar's share of the work: the places in the file of pixels that each key's picture goes to."""
+def decode(rows: pa.Table, images: Path, file: Path, size: int, pool: ShardPool, world: World | None = None) -> np.ndarray:
+    """(n, size, size, 3) uint8 pictures of the rows, mapped from `file`: memory doesn't grow with the crawl, the disk holds them.
 
-    tar: Path
-    places: dict[str, list[int]]
-
-
-def decode(rows: pa.Table, images: Path, file: Path, size: int, pool: ShardPool) -> np.ndarray:
-    """(n, size, size, 3) uint8 pictures of the rows, mapped from `file`: memory doesn't grow with the crawl, the disk holds them."""
-    shape = (rows.num_rows, size, size, 3)
-    np.memmap(file, np.uint8, "w+", shape=shape).flush()
-    jobs: dict[Path, dict[str, list[int]]] = {}
-    names = (rows[name].to_pylist() for name in ("crawl", "shard", "key"))
-    for place, (crawl, shard, key) in enumerate(zip(*names, strict=True)):
-        jobs.setdefault(images / crawl / f"{shard}.tar", {}).setdefault(key, []).append(place)
-    work = partial(decode_tar, file=file, shape=shape)
-    for _ in pool.map(work, [Decoding(tar, places) for tar, places in sorted(jobs.items())]):
-        pass
+    Of several processes the first one does the work.
+    """
+    world, shape = world or World(), (rows.num_rows, size, size, 3)
+    if world.rank == 0:
+        np.memmap(file, np.uint8, "w+", shape=shape).flush()
+        jobs: dict[Path, dict[str, list[int]]] = {}
+        names = (rows[name].to_pylist() for name in ("crawl", "shard", "key"))
+        for place, (crawl, shard, key) in enumerate(zip(*names, strict=True)):
+            jobs.setdefault(images / crawl / f"{shard}.tar", {}).setdefault(key, []).append(place)
+        work = partial(decode_tar, file=file, shape=shape)
+        for _ in pool.map(work, [Decoding(tar, places) for tar, places in sorted(jobs.items())]):
+            pass
+    wait_for_all(world)
     return np.memmap(file, np.uint8, "r", shape=shape)
-
-
-def decode_tar(job: Decoding, file: Path, shape: tuple[int, ...]) -> None:
-    """Write one tar's pictures to their places."""
-    pictures = np.memmap(file, np.uint8, "r+", shape=shape)
-    waiting: list[tuple[str, bytes]] = []
-
-    def flush() -> None:
-        for (key, _), picture in zip(waiting, squares([data for _, data in waiting], shape[1]), strict=True):
-            pictures[job.places[key]] = picture
-        waiting.clear()
-
-    for found in read_images(job.tar, job.places.keys()):
-        waiting.append(found)
-        if len(waiting) == DECODED_AT_ONCE:
-            flush()
-    flush()
-    pictures.flush()
 
 
 def write_curve(path: Path, curve: Sequence[dict[str, float]]) -> None:

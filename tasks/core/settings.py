@@ -28,6 +28,7 @@ class Settings:
     pool: PoolKind = "process"
     workers: int = 1
     device: str = "auto"
+    events: str = ""  # folder for TensorBoard's event files; none without one
 
     def torch_device(self) -> str:
         """The device to compute on ("cpu", "cuda:0", ...). Raises DeviceError if one was asked for that isn't there."""
@@ -55,7 +56,12 @@ def read_settings() -> Settings:
     workers = _number("SLUICE_WORKERS", len(os.sched_getaffinity(0)))
     if workers != int(workers):
         raise ParamsError(f"SLUICE_WORKERS={workers!r} must be a whole number")
-    return Settings(pool=cast(PoolKind, pool), workers=int(workers), device=os.environ.get("SLUICE_DEVICE", "auto"))
+    return Settings(
+        pool=cast(PoolKind, pool),
+        workers=int(workers),
+        device=os.environ.get("SLUICE_DEVICE", "auto"),
+        events=os.environ.get("SLUICE_EVENTS", ""),
+    )
 
 
 def turn_telemetry_off() -> None:

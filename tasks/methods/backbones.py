@@ -1,7 +1,9 @@
 """Build networks: a backbone by name with a linear head; the only door to timm.
 
-`resnet9` is the default for small pictures on a CPU and needs no timm; `resnet9-W` sets the channels of its first block. Any other
-name is one of timm's.
+`resnet9` is the default for small pictures on a CPU and needs no timm; `resnet9-W` sets the channels of its first block. `resnet9avg`
+halves by averaging before the convolution instead of by a maximum after it, at a quarter of the arithmetic of those layers.
+`torchvision/NAME` and `open_clip/NAME` are theirs (of the latter the image tower, which takes its own image size); any other name is
+one of timm's.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 RESNET9_WIDTH = 32
+RESNET9 = ("resnet9", "resnet9avg")
 
 
 def build_network(backbone: str, n_concepts: int, *, seed: int) -> torch.nn.Module:
@@ -23,7 +26,7 @@ def build_network(backbone: str, n_concepts: int, *, seed: int) -> torch.nn.Modu
     from torch import nn
 
     torch.manual_seed(seed)
-    body, width = _resnet9(backbone) if backbone.split("-")[0] == "resnet9" else _from_timm(backbone)
+    body, width = _body(backbone)
 
     class Network(nn.Module):
         def __init__(self) -> None:
@@ -42,17 +45,31 @@ def build_network(backbone: str, n_concepts: int, *, seed: int) -> torch.nn.Modu
     return Network()
 
 
+def _body(backbone: str) -> tuple[Any, int]:
+    """The network below the head, and how many features it gives."""
+    library, _, name = backbone.rpartition("/")
+    if library == "torchvision":
+        return _from_torchvision(name)
+    if library == "open_clip":
+        from tasks.methods.clip import new_image_tower
+
+        return new_image_tower(name)
+    return _resnet9(backbone) if backbone.split("-")[0] in RESNET9 else _from_timm(backbone)
+
+
 def _resnet9(backbone: str) -> tuple[Any, int]:
     """Two residual blocks, three halvings, features = the maximum over the picture; after David Page's DAWNBench entry (2018)."""
     from torch import nn
 
-    _, _, text = backbone.partition("-")
+    kind, _, text = backbone.partition("-")
     if text and not (text.isdigit() and int(text) > 0):
-        raise ValueError(f"backbone '{backbone}': after 'resnet9-' comes the width of the first block, such as resnet9-{RESNET9_WIDTH}")
+        raise ValueError(f"backbone '{backbone}': after '{kind}-' comes the width of the first block, such as {kind}-{RESNET9_WIDTH}")
     width = int(text or RESNET9_WIDTH)
 
     def block(n_in: int, n_out: int, *, halve: bool = False) -> nn.Sequential:
-        layers = [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)] + ([nn.MaxPool2d(2)] if halve else [])
+        layers: list[nn.Module] = [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)]
+        if halve:
+            layers = [nn.AvgPool2d(2), *layers] if kind == "resnet9avg" else [*layers, nn.MaxPool2d(2)]
         return nn.Sequential(*layers, nn.BatchNorm2d(n_out), nn.ReLU())
 
     class Residual(nn.Module):
@@ -73,11 +90,24 @@ def _resnet9(backbone: str) -> tuple[Any, int]:
     return nn.Sequential(*stages, Maximum()), 8 * width
 
 
+def _from_torchvision(name: str) -> tuple[Any, int]:
+    import torch
+    import torchvision
+
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        near = ", ".join(known for known in torchvision.models.list_models(module=torchvision.models) if known.startswith(name[:6]))
+        raise ValueError(f"backbone 'torchvision/{name}' is not one of torchvision's{f' (near: {near})' if near else ''}")
+    body: Any = torchvision.models.get_model(name, weights=None)
+    where, last = [(path, module) for path, module in body.named_modules() if isinstance(module, torch.nn.Linear)][-1]
+    body.set_submodule(where, torch.nn.Identity())
+    return body, last.in_features
+
+
 def _from_timm(backbone: str) -> tuple[Any, int]:
     import timm
 
     if not timm.is_model(backbone):
         near = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5])
-        raise ValueError(f"backbone '{backbone}' is neither resnet9 nor one of timm's{f' (near: {near})' if near else ''}")
+        raise ValueError(f"backbone '{backbone}' is neither resnet9, resnet9avg nor one of timm's{f' (near: {near})' if near else ''}")
     body: Any = timm.create_model(backbone, pretrained=False, num_classes=0)
     return body, body.num_features

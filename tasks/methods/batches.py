@@ -32,12 +32,12 @@ class Rows:
 
 
 def batches(
-    rows: Rows, *, batch_size: int, n_steps: int, first: int, seed: int, how: Augmentation
+    rows: Rows, *, batch_size: int, n_steps: int, first: int, seed: int, how: Augmentation, mine: np.ndarray | None = None
 ) -> Iterator[tuple[int, np.ndarray, torch.Tensor]]:
     """(step, places (b,) int64, pixels (b, 3, side, side) float32) of the steps `first` to n_steps - 1.
 
     The epochs follow each other without a gap: every batch is full, every row is seen once an epoch. The next batch is made while
-    this one is used.
+    this one is used. With `mine`, positions in the batch, only their pixels are made.
     """
     import torch
 
@@ -47,7 +47,9 @@ def batches(
 
     def make(step: int) -> tuple[np.ndarray, np.ndarray]:
         places, epochs = _places(rows.keys, step, batch_size, seed, orders)
-        return places, normalise(augment(rows.pictures[places], rows.keys[places], epochs, seed=seed, how=how))
+        own = slice(None) if mine is None else mine
+        chosen = places[own]
+        return places, normalise(augment(rows.pictures[chosen], rows.keys[chosen], epochs[own], seed=seed, how=how))
 
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead:
         upcoming = ahead.submit(make, first)

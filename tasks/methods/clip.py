@@ -147,6 +147,18 @@ def new_model(config: Mapping[str, Any], *, seed: int) -> tuple[Any, Any]:
         raise ValueError(f"no encoder can be built of {config}: {first_line(error)}") from None
 
 
+def new_image_tower(name: str) -> tuple[Any, int]:
+    """The image tower of a model by open_clip's name, with random weights, and the width of its embeddings. Raises ValueError."""
+    import open_clip
+
+    if name not in open_clip.list_models():
+        near = ", ".join(difflib.get_close_matches(name, open_clip.list_models(), n=5, cutoff=0.4))
+        raise ValueError(f"model '{name}' is unknown to open_clip{f' (near: {near})' if near else ''}")
+    with quiet():
+        model: Any = open_clip.create_model(name, load_weights=False)
+    return model.visual, int(open_clip.get_model_config(name)["embed_dim"])
+
+
 def export_pretrained(model: str, pretrained: str | None, folder: Path) -> Description:
     """Get a model by open_clip's name and tag, `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or a checkpoint's path as tag, and save it.
 

@@ -12,9 +12,10 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-LOSSES = ("cross_entropy", "elr")
 # Probabilities are kept this far from 0 and 1 before they enter the memory (Liu et al. 2020, released code).
 CLIP = 1e-4
+# Stands for log 0 in the reverse cross-entropy: log 1e-4 (Wang et al. 2019, released code).
+LOG_ZERO = -9.210340371976182
 
 
 def cross_entropy(logits: torch.Tensor, classes: torch.Tensor, *, label_smoothing: float = 0.0) -> torch.Tensor:
@@ -22,6 +23,46 @@ def cross_entropy(logits: torch.Tensor, classes: torch.Tensor, *, label_smoothin
     import torch
 
     return torch.nn.functional.cross_entropy(logits, classes, reduction="none", label_smoothing=label_smoothing)
+
+
+def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """-sum of target * log p; targets (n, k) float, rows sum to 1, no gradient."""
+    return -(targets * logits.log_softmax(1)).sum(1)
+
+
+def generalised_cross_entropy(logits: torch.Tensor, classes: torch.Tensor, *, q: float, truncation: float = 0.0) -> torch.Tensor:
+    """(1 - p^q) / q of the given class (Zhang and Sabuncu 2018): cross-entropy for q near 0, absolute error for q = 1.
+
+    Where p is at most `truncation` the loss is the constant (1 - truncation^q) / q, without a gradient.
+    """
+    import torch
+
+    log_given = logits.log_softmax(1).gather(1, classes[:, None])[:, 0]
+    losses = (1.0 - (q * log_given).exp()) / q
+    if truncation:
+        losses = torch.where(log_given.exp() <= truncation, torch.full_like(losses, (1.0 - truncation**q) / q), losses)
+    return losses
+
+
+def reverse_cross_entropy(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """-sum of p * log target with log 0 = log 1e-4, that is 9.21 * (1 - p of the given class) (Wang et al. 2019)."""
+    return -LOG_ZERO * (1.0 - logits.softmax(1).gather(1, classes[:, None])[:, 0])
+
+
+def symmetric_cross_entropy(
+    logits: torch.Tensor, classes: torch.Tensor, *, forward_strength: float, reverse_strength: float
+) -> torch.Tensor:
+    """Cross-entropy and its reverse, each with its strength (Wang et al. 2019)."""
+    return forward_strength * cross_entropy(logits, classes) + reverse_strength * reverse_cross_entropy(logits, classes)
+
+
+def imbalance_penalty(logits: torch.Tensor) -> torch.Tensor:
+    """KL of the uniform distribution from the batch's mean prediction, one number; 0 = even (Li et al. 2020)."""
+    import torch
+
+    k = logits.shape[1]
+    mean = torch.logsumexp(logits.log_softmax(1), 0) - torch.tensor(float(len(logits)), dtype=logits.dtype, device=logits.device).log()
+    return -mean.mean() - torch.tensor(float(k), dtype=logits.dtype, device=logits.device).log()
 
 
 def elr_term(logits: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:

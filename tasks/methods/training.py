@@ -10,24 +10,31 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tasks.methods.augmentation import Augmentation
 from tasks.methods.batches import Rows, batches
-from tasks.methods.checkpoints import load_tensors, save_tensors
+from tasks.methods.distribution import World, gathered, sum_gradients, synchronise_norms
 from tasks.methods.inference import autocast, deterministic
-from tasks.methods.losses import cross_entropy, elr_memory, elr_term, logit_offsets
-from tasks.methods.optimizers import Optimizer, build_optimizer, clip_gradients
+from tasks.methods.learners import build_learner, candidate_sizes, feature_width, keep_features, n_classes
+from tasks.methods.loss_settings import CoTeaching, LossSettings
+from tasks.methods.losses import logit_offsets
+from tasks.methods.mixing import blend
+from tasks.methods.objectives import Batch, Output, Task, build_objective
+from tasks.methods.optimizers import build_optimizer, clip_gradients
+from tasks.methods.runs import DivergedError, Run, resume, save, update_average
 
 if TYPE_CHECKING:
     import torch
 
 SECONDS_BETWEEN_LINES = 10.0
+Validate = Callable[["torch.nn.Module"], float]
+Noted = Callable[[dict[str, float]], None]
 log = logging.getLogger(__name__)
 
 
@@ -35,23 +42,22 @@ log = logging.getLogger(__name__)
 class Recipe:
     """How to train.
 
-    `samples_seen` is the budget, repeats included; `warmup` the share of it in which the learning rate rises; `ema_decay` 0 = no average
-    of the weights; `max_gradient_norm` 0 = no clipping; `logit_adjustment` 0 = none, 1 = balanced softmax; `points` how often the curve
-    is noted.
+    `samples_seen` is the budget, repeats included; `accumulate` the parts that a batch is cut into, for less memory; `warmup` the share
+    of the budget in which the learning rate rises; `ema_decay` 0 = no average of the weights; `max_gradient_norm` 0 = no clipping;
+    `max_loss` is divergence; `logit_adjustment` 0 = none, 1 = balanced softmax; `points` how often the curve is noted.
     """
 
     samples_seen: int
     batch_size: int
+    accumulate: int
     optimizer: str
     learning_rate: float
     weight_decay: float
     warmup: float
     ema_decay: float
     max_gradient_norm: float
-    loss: str
-    label_smoothing: float
-    elr_momentum: float
-    elr_strength: float
+    max_loss: float
+    loss: LossSettings
     logit_adjustment: float
     augmentation: Augmentation
     precision: str
@@ -64,29 +70,6 @@ class Recipe:
         return math.ceil(self.samples_seen / self.batch_size)
 
 
-class DivergedError(ValueError):
-    """Loss or gradient is no number; `places` are the batch's rows."""
-
-    def __init__(self, step: int, places: np.ndarray, what: str, checkpoint: str) -> None:
-        super().__init__(f"{what} at step {step}; last good checkpoint: {checkpoint}; lower learning_rate or set max_gradient_norm")
-        self.step, self.places = step, places
-
-
-@dataclass
-class Run:
-    """Everything that changes while training; what a checkpoint holds. `losses` are those since the last point of the curve."""
-
-    network: torch.nn.Module
-    average: torch.nn.Module
-    optimizer: Optimizer
-    memory: torch.Tensor
-    offsets: torch.Tensor
-    step: int = 0
-    saved: str = "none"
-    losses: list[float] = field(default_factory=list)
-    curve: list[dict[str, float]] = field(default_factory=list)
-
-
 def train(
     network: torch.nn.Module,
     rows: Rows,
@@ -94,73 +77,107 @@ def train(
     recipe: Recipe,
     seed: int,
     device: str = "cpu",
+    partner: torch.nn.Module | None = None,
     checkpoint: Path | None = None,
     fingerprint: str = "",
-    validate: Callable[[torch.nn.Module], float] | None = None,
+    validate: Validate | None = None,
+    noted: Noted | None = None,
+    world: World | None = None,
 ) -> tuple[torch.nn.Module, list[dict[str, float]]]:
     """The trained network (the average of its weights, if one is kept) and its curve: step, epoch, lr, loss, accuracy by `validate`.
 
-    Goes on from `checkpoint` if that file carries this fingerprint. Raises DivergedError when loss or gradient is no number,
-    ValueError for rows that can't be trained on.
+    `partner` is the second network, for losses of two; `noted` is told every point of the curve. Goes on from `checkpoint` if that file
+    carries this fingerprint. Raises DivergedError when loss or gradient is no number or too large, ValueError for rows that can't be
+    trained on.
     """
     import torch
 
+    world = world or World()
     with deterministic(recipe.n_threads, device):
-        run = start(network, rows, recipe, device)
+        run = start(network, partner, rows, recipe, seed, device, world)
         resume(run, checkpoint, fingerprint)
         report = _reporter(run.step, recipe)
-        plan = {"batch_size": recipe.batch_size, "n_steps": recipe.n_steps, "first": run.step}
+        parameters, mine = list(run.learner.parameters()), _own_places(recipe, world)
+        plan: dict[str, Any] = {"batch_size": recipe.batch_size, "n_steps": recipe.n_steps, "first": run.step, "mine": mine}
         for step, places, pixels in batches(rows, **plan, seed=seed, how=recipe.augmentation):
             torch.manual_seed(seed * 1_000_003 + step)  # for the networks that drop out units
-            with autocast(recipe.precision, device):
-                logits = run.network(pixels.to(device))
-            loss = batch_loss(run, logits.float(), places, rows, recipe)
-            run.network.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = clip_gradients(list(run.network.parameters()), recipe.max_gradient_norm)
-            if not math.isfinite(loss.item() + norm):
-                raise DivergedError(step, places, f"loss is {loss.item():.4g} with gradient norm {norm:.4g}", run.saved)
+            run.learner.zero_grad(set_to_none=True)
+            value = 0.0
+            for batch, own in _pieces(rows, places, pixels, step, seed, recipe, device):
+                loss = run.objective.loss(batch, Forward(run, own, recipe, device, world)) / recipe.accumulate
+                loss.backward()  # type: ignore[no-untyped-call]
+                value += loss.item()
+            sum_gradients(parameters, world)
+            norm = clip_gradients(parameters, recipe.max_gradient_norm)
+            if not math.isfinite(value + norm) or abs(value) > recipe.max_loss:
+                raise DivergedError(step, places, f"loss is {value:.4g} with gradient norm {norm:.4g}", run.saved)
             run.optimizer.step(learning_rate(step, recipe))
-            update_average(run.average, run.network, step=step, decay=recipe.ema_decay)
-            run.losses.append(loss.item())
+            update_average(run.average, run.learner, step=step, decay=recipe.ema_decay)
+            run.losses.append(value)
             run.step += 1
-            note(run, recipe, len(rows.keys), validate)
-            save(run, recipe, checkpoint, fingerprint)
+            note(run, recipe, len(rows.keys), validate, noted)
+            if checkpoint is not None and run.step % recipe.checkpoint_steps == 0 and world.rank == 0:
+                save(run, checkpoint, fingerprint)
             report(run, len(rows.keys))
-    return run.average.eval(), run.curve
+        trained = finish(run.average.networks[0], recipe, validate)
+    return trained, run.curve
 
 
-def start(network: torch.nn.Module, rows: Rows, recipe: Recipe, device: str) -> Run:
-    """A run before its first step. Raises ValueError for no rows, unknown classes, or weights that can't be used."""
+class Forward:
+    """What the run's networks say about a batch, of which this process holds some pixels; see objectives.Forward."""
+
+    def __init__(self, run: Run, pixels: torch.Tensor, recipe: Recipe, device: str, world: World) -> None:
+        self._run, self._pixels, self._recipe, self._device, self._world = run, pixels, recipe, device, world
+
+    def __call__(self, network: int = 0, *, averaged: bool = False, own: float = 1.0, mask: np.ndarray | None = None) -> Output:
+        import torch
+
+        module = self._run.average.eval() if averaged else self._run.learner
+        factors = None if mask is None else torch.from_numpy(mask[self._world.part(len(mask))]).to(self._device)
+        with torch.set_grad_enabled(not averaged), autocast(self._recipe.precision, self._device):
+            logits, projected = module(network, blend(self._pixels, own), factors)
+        logits = gathered(logits.float(), self._world) + self._run.offsets
+        return Output(logits, None if projected is None else gathered(projected, self._world))
+
+
+def start(
+    network: torch.nn.Module, partner: torch.nn.Module | None, rows: Rows, recipe: Recipe, seed: int, device: str, world: World
+) -> Run:
+    """A run before its first step. Raises ValueError for no rows, unknown classes, or weights, batches and losses that can't be used."""
     import torch
 
-    n, n_classes = len(rows.classes), int(network.head.out_features)  # type: ignore[union-attr, arg-type]
-    if not n or rows.classes.min() < 0 or rows.classes.max() >= n_classes:
-        raise ValueError(f"{n} rows to train a head of {n_classes} on: pass at least one, with classes from 0 to {n_classes - 1}")
+    n, k = len(rows.classes), n_classes(network)
+    if not n or rows.classes.min() < 0 or rows.classes.max() >= k:
+        raise ValueError(f"{n} rows to train a head of {k} on: pass at least one, with classes from 0 to {k - 1}")
     if not np.isfinite(rows.weights).all() or rows.weights.min() < 0 or not rows.weights.any():
         raise ValueError("sample weights must be finite, not negative and not all 0: curate gives every kept row one")
-    network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimizer = build_optimizer(recipe.optimizer, list(network.parameters()), weight_decay=recipe.weight_decay)
-    memory = torch.zeros((n, n_classes) if recipe.loss == "elr" else (0, n_classes), device=device)
-    priors = np.bincount(rows.classes, rows.weights, minlength=n_classes)
+    if recipe.batch_size % recipe.accumulate:
+        raise ValueError(f"batch_size {recipe.batch_size} can't be cut into {recipe.accumulate} parts (accumulate): make it a multiple")
+    objective = build_objective(recipe.loss, Task(n, k, feature_width(network), rows.classes, device))
+    if objective.n_networks == 2 and partner is None:
+        raise ValueError(f"loss {recipe.loss.method} trains two networks: pass another one as `partner`")
+    networks = [network, partner][: objective.n_networks]
+    learner = build_learner(networks, projection=objective.projection, seed=seed).to(device, memory_format=torch.channels_last).train()  # type: ignore[arg-type]
+    optimizer = build_optimizer(recipe.optimizer, list(learner.parameters()), weight_decay=recipe.weight_decay)
+    priors = np.bincount(rows.classes, rows.weights, minlength=k)
     offsets = torch.from_numpy(logit_offsets(priors, strength=recipe.logit_adjustment)).float().to(device)
-    return Run(network, copy.deepcopy(network), optimizer, memory, offsets)
+    average = copy.deepcopy(learner)
+    synchronise_norms(learner, world)
+    return Run(learner, average, optimizer, objective, offsets)
 
 
-def batch_loss(run: Run, logits: torch.Tensor, places: np.ndarray, rows: Rows, recipe: Recipe) -> torch.Tensor:
-    """The weighted mean loss of a batch; ELR's memory of its rows is brought up to date."""
-    import torch
-
-    classes = torch.from_numpy(rows.classes[places]).to(logits.device)
-    weights = torch.from_numpy(rows.weights[places]).to(logits.device)
-    logits = logits + run.offsets
-    losses = cross_entropy(logits, classes, label_smoothing=recipe.label_smoothing)
-    if recipe.loss == "elr":
-        where = torch.from_numpy(places).to(logits.device)
-        first = torch.from_numpy(np.unique(places, return_index=True)[1]).to(logits.device)  # a row may stand twice where epochs meet
-        run.memory[where[first]] = elr_memory(run.memory[where[first]], logits[first], momentum=recipe.elr_momentum)
-        losses = losses + recipe.elr_strength * elr_term(logits, run.memory[where])
-    return (weights * losses).mean()
+def finish(network: torch.nn.Module, recipe: Recipe, validate: Validate | None) -> torch.nn.Module:
+    """The network as it is kept: after nested dropout with the fewest features that validate best, where there is something to try on."""
+    if isinstance(recipe.loss, CoTeaching) and recipe.loss.nested_spread and validate:
+        found = {}
+        for size in candidate_sizes(feature_width(network)):
+            cut = copy.deepcopy(network)
+            keep_features(cut, size)
+            found[size] = validate(cut)
+        best = max(found, key=lambda size: (found[size], -size))
+        log.info("nested dropout keeps %d of %d features", best, feature_width(network))
+        keep_features(network, best)
+    return network.eval()
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
@@ -171,64 +188,40 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, recipe.n_steps - rising)))
 
 
-def update_average(average: torch.nn.Module, network: torch.nn.Module, *, step: int, decay: float) -> None:
-    """Move the average towards the network; a young average forgets faster, so that the random start does not linger."""
-    import torch
-
-    decay = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        current = network.state_dict()
-        for name, value in average.state_dict().items():
-            if decay and value.is_floating_point():
-                value.lerp_(current[name], 1 - decay)
-            else:
-                value.copy_(current[name])
-
-
-def note(run: Run, recipe: Recipe, n_rows: int, validate: Callable[[torch.nn.Module], float] | None) -> None:
+def note(run: Run, recipe: Recipe, n_rows: int, validate: Validate | None, noted: Noted | None) -> None:
     """Add a point to the curve when one is due: after every n_steps / points steps and at the end."""
     if run.step * recipe.points // recipe.n_steps == (run.step - 1) * recipe.points // recipe.n_steps:
         return
     point = {"step": run.step, "epoch": run.step * recipe.batch_size / n_rows, "lr": learning_rate(run.step - 1, recipe)}
     point["loss"] = float(np.mean(run.losses))
     if validate:
-        point["accuracy"] = validate(run.average)
+        point["accuracy"] = validate(run.average.networks[0])
     run.losses.clear()
     run.curve.append(point)
+    if noted:
+        noted(point)
 
 
-def save(run: Run, recipe: Recipe, checkpoint: Path | None, fingerprint: str) -> None:
-    """Write the run when a checkpoint is due."""
-    if checkpoint is None or run.step % recipe.checkpoint_steps:
-        return
-    tensors = {f"network.{name}": value for name, value in run.network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in run.average.state_dict().items()}
-    tensors |= {f"optimizer.{name}": value for name, value in run.optimizer.tensors.items()}
-    metadata = {"fingerprint": fingerprint, "step": run.step, "losses": run.losses, "curve": run.curve}
-    save_tensors(checkpoint, {**tensors, "memory.": run.memory}, metadata)
-    run.saved = f"step {run.step} in {checkpoint}"
+def _own_places(recipe: Recipe, world: World) -> np.ndarray:
+    """Positions in a batch whose pixels this process makes: its part of every piece."""
+    pieces = np.arange(recipe.batch_size).reshape(recipe.accumulate, -1)
+    found: np.ndarray = pieces[:, world.part(pieces.shape[1])].ravel()
+    return found
 
 
-def resume(run: Run, checkpoint: Path | None, fingerprint: str) -> None:
-    """Take over the state of a checkpoint with this fingerprint; another's is left alone."""
-    if checkpoint is None or not checkpoint.exists():
-        return
-    tensors, metadata = load_tensors(checkpoint)
-    if metadata["fingerprint"] != fingerprint:
-        log.info("the checkpoint in %s is of other data or params: starting again", checkpoint)
-        return
+def _pieces(
+    rows: Rows, places: np.ndarray, pixels: torch.Tensor, step: int, seed: int, recipe: Recipe, device: str
+) -> Iterator[tuple[Batch, torch.Tensor]]:
+    """The pieces of a step's batch, each with this process' pixels of it."""
+    import torch
 
-    def part(prefix: str) -> dict[str, torch.Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-    run.network.load_state_dict(part("network."))
-    run.average.load_state_dict(part("average."))
-    for name, value in part("optimizer.").items():
-        run.optimizer.tensors[name].copy_(value)
-    run.memory.copy_(tensors["memory."])
-    run.step, run.losses, run.curve = metadata["step"], metadata["losses"], metadata["curve"]
-    run.saved = f"step {run.step} in {checkpoint}"
-    log.info("going on from step %d of %s", run.step, checkpoint)
+    before, n = step * recipe.batch_size, len(rows.keys)
+    begins = step == 0 or before // n > (before - recipe.batch_size) // n
+    generator = np.random.default_rng([seed, step])
+    chunks = zip(np.split(places, recipe.accumulate), pixels.chunk(recipe.accumulate), strict=True)
+    for number, (piece, own) in enumerate(chunks):
+        where, given, weights = (torch.from_numpy(values).to(device) for values in (piece, rows.classes[piece], rows.weights[piece]))
+        yield Batch(where, given, weights, before / n, begins and number == 0, generator), own.to(device)
 
 
 def _reporter(first: int, recipe: Recipe) -> Callable[[Run, int], None]:

@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import socket
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,10 +13,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from PIL import Image
 from pydantic import ValidationError
 
 from tasks.contracts.curated import CONTRACT
+from tasks.contracts.embeddings import CONTRACT as EMBEDDINGS
+from tasks.contracts.matches import CONTRACT as MATCHES
 from tasks.core.errors import ParamsError, SluiceError
 from tasks.core.settings import Settings
 from tasks.core.shards import SerialPool
@@ -21,6 +28,7 @@ from tasks.methods.checkpoints import read_model
 from tasks.methods.inference import predict
 from tasks.methods.tars import Entry, write_images
 from tasks.pretrain import PretrainParams, decode, pretrain
+from tests.conftest import REPO
 
 CONCEPTS = ("lying", "standing")
 PARAMS: dict[str, Any] = {
@@ -29,9 +37,19 @@ PARAMS: dict[str, Any] = {
         "raw": {"rows": "raw", "weighted": False, "loss": "cross_entropy", "logit_adjustment": 0.0},
         "curated": {"rows": "curated", "weighted": True, "loss": "elr", "logit_adjustment": 0.0},
     },
-    "backbone": "resnet9-4", "image_size": 16, "samples_seen": 600, "batch_size": 20, "optimizer": "sgd", "learning_rate": 0.05,
-    "weight_decay": 1e-4, "warmup": 0.2, "ema_decay": 0.9, "max_gradient_norm": 5.0, "label_smoothing": 0.0, "elr_momentum": 0.7,
-    "elr_strength": 1.0, "max_shift": 1, "mirror": True, "colour": 0.1, "cutout": 0, "precision": "fp32", "n_threads": 1, "points": 3,
+    "losses": {
+        "cross_entropy": {"method": "cross_entropy", "label_smoothing": 0.0},
+        "elr": {"method": "elr", "momentum": 0.7, "strength": 1.0},
+        "co_teaching": {"method": "co_teaching", "forget_rate": 0.3, "ramp_epochs": 1.0, "nested_spread": 0.0},
+    },
+    "filters": {
+        "min_words": 3, "image_min_words": 2, "min_characters": 6, "min_side": 10, "max_aspect_ratio": 3.0, "clip_share": 0.5,
+        "rows_per_cluster": 10,
+    },
+    "backbone": "resnet9-4", "image_size": 16, "samples_seen": 600, "batch_size": 20, "accumulate": 1,
+    "optimizer": "sgd", "learning_rate": 0.05,
+    "weight_decay": 1e-4, "warmup": 0.2, "ema_decay": 0.9, "max_gradient_norm": 5.0, "max_loss": 1e9,
+    "max_shift": 1, "mirror": True, "colour": 0.1, "cutout": 0, "precision": "fp32", "n_threads": 1, "points": 3,
     "checkpoint_steps": 10,
 }  # fmt: skip
 
@@ -55,6 +73,7 @@ def sample(number: int) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(CONTRACT.schema.names)
     row |= {"sample_id": f"{number * 2654435761 % 2**128:032x}", "image_id": f"{number:032x}", "crawl": "alpha", "key": f"{number:09d}"}
     row |= {"shard": f"{number // 50:05d}", "url": f"http://demo.test/{number}", "alt_text": "", "status": "ok", "sha256": f"{number:064x}"}
+    row |= {"alt_text": f"three {truth} lines" if number % 3 else "IMG", "original_width": 20, "original_height": 20}
     row |= {"concept": wrong if number % 10 in (1, 4, 6) else truth, "keep": number % 10 != 8, "reasons": [], "weight": 1.0}
     row |= {"curated_concept": truth if row["keep"] else None, "suggested_concept": truth, "split": "val" if number % 10 == 9 else "train"}
     return row
@@ -70,12 +89,32 @@ def crawl(tmp_path: Path) -> tuple[Artifact, Source]:
     where: dict[str, Any] = {"contract": CONTRACT, "root": tmp_path / "curated", "crawls": ["alpha"], "per_crawl": False}
     rows = sorted((sample(number) for number in range(100)), key=lambda row: str(row["sample_id"]))
     Sink(**where).write(Shard("alpha", "00000"), pa.Table.from_pylist(rows, CONTRACT.schema))
+    (tmp_path / "concepts").mkdir()
+    (tmp_path / "concepts" / "lines.yaml").write_text("concepts: [{name: lying, definition: a line}, {name: standing, definition: a line}]")
+    for contract, make in ((EMBEDDINGS, embedding_of), (MATCHES, match_of)):
+        sink = Sink(contract=contract, root=tmp_path / contract.name, crawls=["alpha"], per_crawl=False)
+        sink.write(Shard("alpha", "00000"), pa.Table.from_pylist([make(row) for row in rows], contract.schema))
     return Artifact(tmp_path / "images"), Source(**where)
 
 
-def run(crawl: tuple[Artifact, Source], folder: Path, arm: str = "curated", **changes: Any) -> dict[str, Any]:
-    params = PretrainParams.model_validate(PARAMS | changes)
-    return pretrain(crawl[0], crawl[1], Artifact(folder), arm, "0", params, SerialPool(), Settings(device="cpu"))
+def embedding_of(row: dict[str, Any]) -> dict[str, Any]:
+    vector = [1.0, 0.0] if row["suggested_concept"] == "lying" else [0.0, 1.0]
+    return {"sample_id": row["sample_id"], "crawl": "alpha", "image_embedding": vector, "text_embedding": vector}
+
+
+def match_of(row: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"sample_id": row["sample_id"], "crawl": "alpha", "matched_concept": "lying", "similarity": 0.5, "margin": 0.1}
+    found |= {"text_similarity": 0.4 if row["concept"] == row["suggested_concept"] else 0.1, "concepts": [], "probabilities": []}
+    return found | {"is_anchor": row["suggested_concept"] == "lying" and row["keep"]}
+
+
+def run(crawl: tuple[Artifact, Source], folder: Path, arm: str = "curated", events: str = "", **changes: Any) -> dict[str, Any]:
+    params, top = PretrainParams.model_validate(PARAMS | changes), crawl[0].path.parent
+    tables = [Source(contract, top / contract.name, ["alpha"], per_crawl=False) for contract in (EMBEDDINGS, MATCHES)]
+    concepts = Artifact(top / "concepts")
+    return pretrain(
+        crawl[0], *tables, crawl[1], concepts, Artifact(folder), arm, "0", params, SerialPool(), Settings(device="cpu", events=events)
+    )
 
 
 def test_the_folder_holds_model_config_and_curve(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
@@ -105,11 +144,82 @@ def test_an_equal_recipe_is_not_trained_again_and_another_one_is(crawl: tuple[Ar
     assert (folder / "model.safetensors").stat().st_mtime_ns > stamp
 
 
+def test_an_arm_may_name_any_of_the_losses(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    arms = {"raw": {**PARAMS["arms"]["raw"], "loss": "co_teaching"}}
+    metrics = run(crawl, tmp_path / "raw-0", "raw", arms=arms, samples_seen=1200)
+    assert metrics["curve"][-1]["accuracy"] > 0.6
+    before = (tmp_path / "raw-0" / "model.safetensors").read_bytes()
+    losses = {**PARAMS["losses"], "co_teaching": {**PARAMS["losses"]["co_teaching"], "forget_rate": 0.1}}
+    run(crawl, tmp_path / "raw-0", "raw", arms=arms, losses=losses, samples_seen=1200)
+    assert (tmp_path / "raw-0" / "model.safetensors").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("rows", "n"),
+    [("not_relabelled", 54), ("basic", 60), ("text_based", 60), ("clip_score", 60), ("image_based", 30), ("image_and_clip_score", 20)],
+)
+def test_arms_of_other_filters(crawl: tuple[Artifact, Source], tmp_path: Path, rows: str, n: int) -> None:
+    arms = {"other": {"rows": rows, "weighted": False, "loss": "cross_entropy", "logit_adjustment": 0.0}}
+    found = run(crawl, tmp_path / "other-0", "other", arms=arms, samples_seen=20)["rows"]
+    assert abs(found - n) <= 4
+
+
+def test_losses_that_are_missing_or_out_of_range_are_refused() -> None:
+    arms = {"raw": {**PARAMS["arms"]["raw"], "loss": "mae"}}
+    with pytest.raises(
+        ValidationError, match="arm 'raw' asks for loss 'mae', which is not among `losses`: cross_entropy, elr, co_teaching"
+    ):
+        PretrainParams.model_validate(PARAMS | {"arms": arms})
+    losses = {**PARAMS["losses"], "elr": {"method": "elr", "momentum": 1.5, "strength": 1.0}}
+    with pytest.raises(ValidationError, match="momentum of elr is 1.5: it must be a number from 0 to below 1"):
+        PretrainParams.model_validate(PARAMS | {"losses": losses})
+
+
+def test_curves_for_tensorboard_lie_outside_the_model(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    run(crawl, tmp_path / "raw-0", "raw", samples_seen=100, events=str(tmp_path / "events"))
+    (file,) = (tmp_path / "events" / "raw-0").iterdir()
+    assert file.name.startswith("events.out.tfevents.")
+    assert file.read_bytes().count(b"accuracy") == 3
+    assert len(list((tmp_path / "raw-0").iterdir())) == 3
+
+
 def test_equal_input_gives_equal_bytes(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
     for name in ("a-0", "b-0"):
         run(crawl, tmp_path / name, samples_seen=200)
     for name in ("model.safetensors", "config.json", "curve.csv"):
         assert (tmp_path / "a-0" / name).read_bytes() == (tmp_path / "b-0" / name).read_bytes()
+
+
+TWO = """
+import sys
+from pathlib import Path
+from tests.tasks.test_pretrain import *
+
+top = Path(sys.argv[1])
+source = Source(contract=CONTRACT, root=top / "curated", crawls=["alpha"], per_crawl=False)
+run((Artifact(top / "images"), source), top / "models" / "raw-0", "raw", samples_seen=100)
+"""
+
+
+def test_two_processes_make_one_model(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO, tmp_path], cwd=REPO, env={**os.environ, **place, "RANK": str(rank)}, stderr=subprocess.PIPE
+        )
+        for rank in range(2)
+    ]
+    told = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    folder = tmp_path / "models" / "raw-0"
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "curve.csv", "model.safetensors"]
+    run(crawl, tmp_path / "raw-0", "raw", samples_seen=100)
+    ours, alone = (read_model(path)[0].state_dict() for path in (folder, tmp_path / "raw-0"))
+    for name, value in alone.items():
+        torch.testing.assert_close(ours[name], value, rtol=2e-3, atol=2e-4)
 
 
 def test_pictures_come_back_in_the_order_of_the_rows(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
@@ -132,5 +242,5 @@ def test_unknown_arms_and_unfit_params_are_refused(crawl: tuple[Artifact, Source
         run(crawl, tmp_path / "best-0", "best")
     with pytest.raises(ValidationError, match="max_shift 16 must be smaller than image_size 16"):
         run(crawl, tmp_path / "raw-0", "raw", max_shift=16)
-    with pytest.raises(SluiceError, match="backbone 'nonsense' is neither resnet9 nor one of timm's"):
+    with pytest.raises(SluiceError, match="backbone 'nonsense' is neither resnet9, resnet9avg nor one of timm's"):
         run(crawl, tmp_path / "raw-0", "raw", backbone="nonsense")

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.methods.arms import COLUMNS, all_concepts, choose_rows, validation_rows
+from tasks.methods.arms import CAPTIONED, COLUMNS, all_concepts, choose_rows, passing, validation_rows
 
 # sample, status, split, keep, reasons, concept, curated, suggested, weight
 ROWS = [
@@ -45,6 +45,24 @@ def test_curated_is_the_kept_rows_under_their_curated_concept(samples: pa.Table)
     assert choose_rows(samples, rows="curated", weighted=False, seed=0)["weight"].to_pylist() == [1.0, 1.0]
 
 
+def test_not_relabelled_is_what_curation_kept_and_left_as_it_was(samples: pa.Table) -> None:
+    kept = choose_rows(samples, rows="not_relabelled", weighted=True, seed=0)
+    assert kept["sample_id"].to_pylist() == ["kept"]
+    assert kept["weight"].to_pylist() == [1.0]
+    pairs = samples.set_column(samples.schema.get_field_index("concept"), "concept", pa.nulls(samples.num_rows, pa.string()))
+    assert choose_rows(pairs, rows="not_relabelled", weighted=True, seed=0)["sample_id"].to_pylist() == ["kept", "corrected"]
+
+
+def test_filtered_arms_are_the_raw_rows_that_passed(samples: pa.Table) -> None:
+    passed = np.array([row[0] in ("noisy", "pair", "leak", "gone", "val") for row in ROWS])
+    chosen = choose_rows(samples, rows="clip_score", weighted=True, seed=0, passed=passed)
+    assert chosen["sample_id"].to_pylist() == ["noisy", "pair"]
+    assert chosen["concept"].to_pylist() == ["dog", "emu"]
+    assert chosen["weight"].to_pylist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match=r"no row of split train to train on \(rows: basic\)"):
+        choose_rows(samples, rows="basic", weighted=True, seed=0, passed=np.zeros(len(ROWS), bool))
+
+
 def test_random_is_as_large_as_curated_and_drawn_by_id_and_seed(samples: pa.Table) -> None:
     drawn = [tuple(choose_rows(samples, rows="random", weighted=True, seed=seed)["sample_id"].to_pylist()) for seed in range(20)]
     assert all(len(ids) == 2 for ids in drawn)
@@ -65,5 +83,38 @@ def test_an_arm_without_rows_is_refused(samples: pa.Table) -> None:
     none = samples.slice(2)
     with pytest.raises(ValueError, match=r"no row of split train to train on \(rows: curated\)"):
         choose_rows(none, rows="curated", weighted=True, seed=0)
-    with pytest.raises(ValueError, match="rows='best' is unknown: use raw, random or curated"):
+    with pytest.raises(ValueError, match="rows='best' is unknown: use raw, random, curated, not_relabelled or one of basic, "):
         choose_rows(samples, rows="best", weighted=True, seed=0)
+
+
+LIMITS = {
+    "min_words": 3, "image_min_words": 2, "min_characters": 6, "min_side": 50, "max_aspect_ratio": 3.0, "clip_share": 0.5,
+    "rows_per_cluster": 1,
+}  # fmt: skip
+
+
+def captions() -> tuple[pa.Table, pa.Table, tuple[pa.ChunkedArray, np.ndarray]]:
+    """Five samples; b was never indexed, e has no image. Their matches and image embeddings come in another order."""
+    texts = ["the big cat here", "a cat", "one cat looks at you", "IMG 2034", "a cat without a picture"]
+    sizes = [(100, 100), (100, 100), (400, 100), (60, 60), (None, None)]
+    samples = pa.table(
+        {"sample_id": list("abcde"), "alt_text": texts, "original_width": [w for w, _ in sizes], "original_height": [h for _, h in sizes]}
+    )
+    matches = pa.table({"sample_id": list("dca"), "text_similarity": [None, 0.1, 0.3], "is_anchor": [False, False, True]})
+    return samples.select(CAPTIONED), matches, (pa.chunked_array([list("cda")]), np.eye(3, dtype=np.float32)[[0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [("basic", "a"), ("text_based", "abce"), ("clip_score", "ac"), ("image_based", "a"), ("image_and_clip_score", "a")],
+)
+def test_filters_line_up_with_the_samples(rows: str, expected: str) -> None:
+    samples, matches, vectors = captions()
+    passed = passing(samples, matches, vectors, rows=rows, words=["cat"], **LIMITS)  # type: ignore[arg-type]
+    assert "".join(np.array(list("abcde"))[passed]) == expected
+
+
+def test_filters_by_image_ask_for_embeddings() -> None:
+    samples, matches, _ = captions()
+    with pytest.raises(ValueError, match="rows='image_based' needs the image embeddings: pass `vectors`"):
+        passing(samples, matches, None, rows="image_based", words=[], **LIMITS)  # type: ignore[arg-type]

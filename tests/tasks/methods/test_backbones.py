@@ -29,12 +29,34 @@ def test_any_network_of_timm() -> None:
     assert network.features(torch.zeros(1, 3, 32, 32)).shape == (1, 512)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("mobilenet_v3_small", 1024), ("convnext_tiny", 768)])
+def test_any_network_of_torchvision(name: str, width: int) -> None:
+    network = build_network(f"torchvision/{name}", 5, seed=0).eval()
+    assert network.features(torch.zeros(1, 3, 32, 32)).shape == (1, width)  # type: ignore[operator]
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
+
+
+def test_an_image_tower_of_open_clip() -> None:
+    network = build_network("open_clip/RN50", 5, seed=0).eval()
+    assert network(torch.zeros(1, 3, 224, 224)).shape == (1, 5)
+
+
+def test_halving_by_means_costs_less_and_looks_the_same_from_outside() -> None:
+    network = build_network("resnet9avg-4", 3, seed=0).eval()
+    assert network.features(torch.zeros(2, 3, 33, 33)).shape == (2, 32)  # type: ignore[operator]
+    assert not any(isinstance(module, torch.nn.MaxPool2d) for module in network.modules())
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(
         ValueError, match="backbone 'resnet9-wide': after 'resnet9-' comes the width of the first block, such as resnet9-32"
     ):
         build_network("resnet9-wide", 3, seed=0)
-    with pytest.raises(ValueError, match=r"backbone 'resnet18x' is neither resnet9 nor one of timm's \(near: .*resnet"):
+    with pytest.raises(ValueError, match="backbone 'torchvision/resnet19' is not one of torchvision's .near: resnet101, "):
+        build_network("torchvision/resnet19", 3, seed=0)
+    with pytest.raises(ValueError, match=r"model 'RN51' is unknown to open_clip \(near: RN50"):
+        build_network("open_clip/RN51", 3, seed=0)
+    with pytest.raises(ValueError, match=r"backbone 'resnet18x' is neither resnet9, resnet9avg nor one of timm's \(near: .*resnet"):
         build_network("resnet18x", 3, seed=0)
 
 

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.methods.losses import cross_entropy, elr_memory, elr_term, logit_offsets
+from tasks.methods.losses import (
+    cross_entropy,
+    elr_memory,
+    elr_term,
+    generalised_cross_entropy,
+    imbalance_penalty,
+    logit_offsets,
+    reverse_cross_entropy,
+    soft_cross_entropy,
+    symmetric_cross_entropy,
+)
 
 
 def logits_of(*probabilities: float) -> torch.Tensor:
@@ -21,6 +31,43 @@ def test_smoothing_spreads_a_share_of_the_target() -> None:
     smoothed = cross_entropy(logits_of(0.6, 0.3, 0.1), torch.tensor([0]), label_smoothing=0.3).item()
     expected = -(0.8 * math.log(0.6) + 0.1 * math.log(0.3) + 0.1 * math.log(0.1))
     assert smoothed == pytest.approx(expected, abs=1e-9)
+
+
+def test_generalised_cross_entropy_of_the_worked_example() -> None:
+    logits, given = logits_of(0.6, 0.3, 0.1), torch.tensor([0])
+    assert generalised_cross_entropy(logits, given, q=0.7).item() == pytest.approx(0.4295, abs=1e-4)
+    assert generalised_cross_entropy(logits, given, q=1e-6).item() == pytest.approx(0.5108, abs=1e-4)  # cross-entropy
+    assert generalised_cross_entropy(logits, given, q=1.0).item() == pytest.approx(0.4)  # half the absolute error
+
+
+def test_truncated_rows_teach_nothing() -> None:
+    logits = torch.tensor([[0.6, 0.4], [0.3, 0.7]], dtype=torch.float64).log().requires_grad_()
+    losses = generalised_cross_entropy(logits, torch.tensor([0, 0]), q=0.7, truncation=0.5)
+    assert losses[1].item() == pytest.approx((1 - 0.5**0.7) / 0.7)
+    losses.sum().backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert logits.grad[0].abs().sum() > 0.1
+    assert logits.grad[1].abs().sum() == 0
+
+
+def test_symmetric_cross_entropy_of_the_worked_example() -> None:
+    logits, given = logits_of(0.6, 0.3, 0.1), torch.tensor([0])
+    assert reverse_cross_entropy(logits, given).item() == pytest.approx(3.684, abs=1e-3)
+    both = symmetric_cross_entropy(logits, given, forward_strength=0.1, reverse_strength=1.0)
+    assert both.item() == pytest.approx(0.0511 + 3.684, abs=1e-3)
+
+
+def test_soft_targets_of_one_class_are_plain_cross_entropy() -> None:
+    logits = logits_of(0.6, 0.3, 0.1)
+    assert soft_cross_entropy(logits, torch.tensor([[0.0, 1.0, 0.0]])).item() == pytest.approx(-math.log(0.3))
+    assert soft_cross_entropy(logits, torch.tensor([[0.5, 0.5, 0.0]])).item() == pytest.approx(-(math.log(0.6) + math.log(0.3)) / 2)
+
+
+def test_an_uneven_mean_prediction_costs() -> None:
+    even = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64).log()
+    assert imbalance_penalty(even).item() == pytest.approx(0.0, abs=1e-12)
+    uneven = torch.tensor([[0.9, 0.1], [0.7, 0.3]], dtype=torch.float64).log()
+    assert imbalance_penalty(uneven).item() == pytest.approx(-0.5 * math.log(0.8 / 0.5) - 0.5 * math.log(0.2 / 0.5))
 
 
 def test_elr_term_of_the_worked_example() -> None:
@@ -51,7 +98,7 @@ def test_memory_takes_no_gradient() -> None:
     assert not elr_memory(torch.zeros(1, 3, dtype=torch.float64), logits, momentum=0.5).requires_grad
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "smoothed", "elr"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "smoothed", "soft", "elr", "generalised", "truncated", "symmetric", "imbalance"])
 def test_gradients_agree_with_finite_differences(loss: str) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -60,7 +107,12 @@ def test_gradients_agree_with_finite_differences(loss: str) -> None:
     functions = {
         "cross_entropy": lambda x: cross_entropy(x, classes),
         "smoothed": lambda x: cross_entropy(x, classes, label_smoothing=0.1),
+        "soft": lambda x: soft_cross_entropy(x, memory),
         "elr": lambda x: elr_term(x, memory),
+        "generalised": lambda x: generalised_cross_entropy(x, classes, q=0.7),
+        "truncated": lambda x: generalised_cross_entropy(x, classes, q=0.7, truncation=0.2),
+        "symmetric": lambda x: symmetric_cross_entropy(x, classes, forward_strength=0.1, reverse_strength=1.0),
+        "imbalance": imbalance_penalty,
     }
     assert torch.autograd.gradcheck(functions[loss], (logits,), eps=1e-6, atol=1e-7)
 

@@ -13,16 +13,43 @@ import torch
 from tasks.methods.augmentation import Augmentation
 from tasks.methods.backbones import build_network
 from tasks.methods.batches import Rows
-from tasks.methods.checkpoints import load_tensors, save_tensors
+from tasks.methods.checkpoints import load_tensors
 from tasks.methods.inference import extract_features, predict
+from tasks.methods.loss_settings import (
+    CoTeaching,
+    CrossEntropy,
+    EarlyLearning,
+    EarlyLearningPlus,
+    GeneralisedCrossEntropy,
+    LossSettings,
+    PrototypeContrast,
+    PseudoLoss,
+    SmallLoss,
+    SymmetricCrossEntropy,
+)
 from tasks.methods.metrics import accuracy
-from tasks.methods.training import DivergedError, Recipe, learning_rate, train, update_average
+from tasks.methods.runs import DivergedError
+from tasks.methods.training import Recipe, learning_rate, train
 
 RECIPE = Recipe(
-    samples_seen=480, batch_size=16, optimizer="sgd", learning_rate=0.05, weight_decay=1e-4, warmup=0.2, ema_decay=0.9,
-    max_gradient_norm=5.0, loss="cross_entropy", label_smoothing=0.0, elr_momentum=0.7, elr_strength=3.0, logit_adjustment=0.0,
+    samples_seen=480, batch_size=16, accumulate=1, optimizer="sgd", learning_rate=0.05, weight_decay=1e-4, warmup=0.2, ema_decay=0.9,
+    max_gradient_norm=5.0, max_loss=1e9, loss=CrossEntropy("cross_entropy", 0.0), logit_adjustment=0.0,
     augmentation=Augmentation(1, True, 0.1, 2), precision="fp32", n_threads=1, points=3, checkpoint_steps=4,
 )  # fmt: skip
+
+ELR = EarlyLearning("elr", 0.7, 3.0)
+LOSSES: dict[str, LossSettings] = {
+    "cross_entropy": CrossEntropy("cross_entropy", 0.0),
+    "gce": GeneralisedCrossEntropy("generalised_cross_entropy", 0.7, 0.0, 1.0),
+    "sce": SymmetricCrossEntropy("symmetric_cross_entropy", 0.5, 0.5),
+    "elr": ELR,
+    "elr_plus": EarlyLearningPlus("elr_plus", 0.7, 1.0, 1.0),
+    "pls": PseudoLoss("pseudo_loss", 3.0, 0.5, 1.5, False, 2.0, 0.5, 0.5, 0.5),
+    "co_teaching": CoTeaching("co_teaching", 0.2, 1.0, 0.0),
+    "nested": CoTeaching("co_teaching", 0.2, 1.0, 16.0),
+    "small_loss": SmallLoss("small_loss", 3.0, 0.5, 1.5, True, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5),
+    "prototypes": PrototypeContrast("prototype_contrast", 8, 40, 0.1, 0.99, 0.5, 0.6, 0.0, 0.1, 0.5, 1.0),
+}
 
 
 def stripes(n: int = 96, side: int = 16, seed: int = 0) -> Rows:
@@ -36,7 +63,8 @@ def stripes(n: int = 96, side: int = 16, seed: int = 0) -> Rows:
 
 
 def run(rows: Rows, recipe: Recipe = RECIPE, **how: object) -> tuple[torch.nn.Module, list[dict[str, float]]]:
-    return train(build_network("resnet9-4", 2, seed=0), rows, recipe=recipe, seed=0, **how)  # type: ignore[arg-type]
+    networks = [build_network("resnet9-4", 2, seed=seed) for seed in (0, 100)]
+    return train(networks[0], rows, recipe=recipe, seed=0, partner=networks[1], **how)  # type: ignore[arg-type]
 
 
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
@@ -48,8 +76,8 @@ def accuracy_on(network: torch.nn.Module, rows: Rows) -> float:
     return accuracy(predict(network, rows.pictures, precision="fp32", device="cpu").argmax(1), rows.classes)
 
 
-@pytest.mark.parametrize("changes", [{}, {"loss": "elr"}, {"optimizer": "adamw", "learning_rate": 3e-3}, {"precision": "bf16"}])
-def test_it_learns_what_it_never_saw(changes: dict[str, object]) -> None:
+@pytest.mark.parametrize("changes", [{"optimizer": "adamw", "learning_rate": 3e-3}, {"precision": "bf16"}, {"accumulate": 2}])
+def test_it_learns_what_it_never_saw_however_it_steps(changes: dict[str, object]) -> None:
     test = stripes(seed=1)
     network, curve = run(
         stripes(),
@@ -85,7 +113,9 @@ def test_logit_adjustment_lifts_the_rare_concept() -> None:
     assert shares[1] > shares[0] + 0.05
 
 
-@pytest.mark.parametrize("changes", [{"loss": "elr"}, {"optimizer": "adamw", "learning_rate": 3e-3}])
+@pytest.mark.parametrize(
+    "changes", [*({"loss": loss} for loss in LOSSES.values()), {"optimizer": "adamw", "learning_rate": 3e-3}], ids=[*LOSSES, "adamw"]
+)
 def test_interrupted_and_resumed_gives_the_same_bits(tmp_path: Path, changes: dict[str, object]) -> None:
     recipe, checkpoint = dataclasses.replace(RECIPE, **changes), tmp_path / "checkpoint.safetensors"  # type: ignore[arg-type]
     whole, curve = run(stripes(), recipe)
@@ -99,6 +129,7 @@ def test_interrupted_and_resumed_gives_the_same_bits(tmp_path: Path, changes: di
     with pytest.raises(Stop):
         run(stripes(), recipe, checkpoint=checkpoint, fingerprint="f", validate=stop)
     assert load_tensors(checkpoint)[1]["step"] == 8  # of 30, in the second epoch of 6 steps each
+    assert set(load_tensors(checkpoint)[0]) > {"learner.networks.0.head.bias", "average.networks.0.head.bias"}
     resumed, again = run(stripes(), recipe, checkpoint=checkpoint, fingerprint="f")
     assert same(whole, resumed)
     assert curve == again
@@ -106,9 +137,9 @@ def test_interrupted_and_resumed_gives_the_same_bits(tmp_path: Path, changes: di
 
 def test_killed_in_mid_epoch_and_resumed_gives_the_same_bits(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
-    recipe = dataclasses.replace(RECIPE, samples_seen=1600, checkpoint_steps=7, loss="elr")
+    recipe = dataclasses.replace(RECIPE, samples_seen=1600, checkpoint_steps=7, loss=ELR)
     code = "from tests.tasks.methods.test_training import *; import os; recipe = dataclasses.replace(RECIPE, samples_seen=1600,"
-    code += " checkpoint_steps=7, loss='elr', points=100); seen = []\n"
+    code += " checkpoint_steps=7, loss=ELR, points=100); seen = []\n"
     code += "def kill(network):\n seen.append(1)\n if len(seen) == 40: os.kill(os.getpid(), 9)\n return 0.0\n"
     code += f"run(stripes(), recipe, checkpoint=Path({str(checkpoint)!r}), fingerprint='f', validate=kill)"
     killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True)
@@ -159,22 +190,54 @@ def test_learning_rate_rises_then_falls_to_nothing() -> None:
     assert rates[99] < 0.001
 
 
-def test_average_of_weights_follows_the_network() -> None:
-    average, network = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(average.weight, 0.0)
-    torch.nn.init.constant_(network.weight, 1.0)
-    update_average(average, network, step=1000, decay=0.9)
-    assert average.weight.item() == pytest.approx(0.1)
-    update_average(average, network, step=0, decay=0.9)
-    assert average.weight.item() == pytest.approx(0.1 + 0.9 * 0.9)
-    update_average(average, network, step=5, decay=0.0)
-    assert average.weight.item() == 1.0
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_learns_in_spite_of_wrong_concepts(name: str) -> None:
+    rows = stripes()
+    noisy = np.where(np.arange(96) % 10 < 2, 1 - rows.classes, rows.classes)
+    recipe = dataclasses.replace(RECIPE, loss=LOSSES[name], samples_seen=800)
+    network, curve = run(dataclasses.replace(rows, classes=noisy), recipe)
+    assert accuracy_on(network, stripes(seed=1)) > 0.85
+    assert curve[-1]["loss"] < curve[0]["loss"] + 0.5
 
 
-def test_saving_replaces_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "state.safetensors"
-    for value in (1.0, 2.0):
-        save_tensors(path, {"x": torch.tensor([value])}, {"step": value})
-    tensors, metadata = load_tensors(path)
-    assert tensors["x"].item() == metadata["step"] == 2.0
-    assert [file.name for file in path.parent.iterdir()] == ["state.safetensors"]
+def test_losses_of_two_networks_ask_for_the_second() -> None:
+    with pytest.raises(ValueError, match="loss co_teaching trains two networks: pass another one as `partner`"):
+        train(build_network("resnet9-4", 2, seed=0), stripes(), recipe=dataclasses.replace(RECIPE, loss=LOSSES["co_teaching"]), seed=0)
+
+
+def test_nested_dropout_keeps_the_fewest_features_that_validate_best() -> None:
+    recipe = dataclasses.replace(RECIPE, loss=LOSSES["nested"])
+    network, _ = run(stripes(), recipe, validate=lambda network: accuracy_on(network, stripes(seed=1)))
+    used = (network.head.weight != 0).any(0)  # type: ignore[union-attr, operator]
+    n = int(used.sum())
+    assert 1 <= n < 32
+    assert used[:n].all()
+
+
+def test_a_loss_out_of_bounds_is_divergence() -> None:
+    with pytest.raises(DivergedError, match=r"loss is 0\.\d+ with gradient norm .* at step 0; last good checkpoint: none"):
+        run(stripes(), dataclasses.replace(RECIPE, max_loss=0.01))
+
+
+def test_a_batch_that_cannot_be_cut_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"batch_size 16 can't be cut into 3 parts \(accumulate\): make it a multiple"):
+        run(stripes(), dataclasses.replace(RECIPE, accumulate=3))
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch() -> None:
+    layered = [timm_like(seed=0) for _ in range(2)]
+    recipe = dataclasses.replace(RECIPE, samples_seen=160, loss=ELR)
+    whole, _ = train(layered[0], stripes(), recipe=recipe, seed=0)
+    pieces, _ = train(layered[1], stripes(), recipe=dataclasses.replace(recipe, accumulate=4), seed=0)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(pieces.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+
+
+def timm_like(seed: int) -> torch.nn.Module:
+    """A network without norms over the batch."""
+    network = build_network("resnet9-4", 2, seed=seed)
+    for module in network.modules():
+        for name, child in list(module.named_children()):
+            if isinstance(child, torch.nn.BatchNorm2d):
+                setattr(module, name, torch.nn.GroupNorm(2, child.num_features))
+    return network

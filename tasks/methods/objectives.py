@@ -1,0 +1,192 @@
+"""Train under noise: a batch's loss out of what the networks say, for every kind of loss, behind one flat protocol.
+
+An objective keeps what it remembers in plain tensors by name, so that a checkpoint holds it; it asks for the networks' outputs as it
+needs them. Here are those of one network and no more than a memory; the others have modules of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from tasks.methods.loss_settings import (
+    CoTeaching,
+    CrossEntropy,
+    EarlyLearning,
+    EarlyLearningPlus,
+    GeneralisedCrossEntropy,
+    LossSettings,
+    PrototypeContrast,
+    PseudoLoss,
+    SmallLoss,
+    SymmetricCrossEntropy,
+)
+from tasks.methods.losses import cross_entropy, elr_memory, elr_term, generalised_cross_entropy, symmetric_cross_entropy
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A step's rows, on the device: places and classes (b,) int64, weights (b,) float32.
+
+    `epoch` counts how often all rows had been seen before, with its fraction; `new_epoch`: the first batch in which one begins;
+    `generator`: this step's own random numbers.
+    """
+
+    places: torch.Tensor
+    classes: torch.Tensor
+    weights: torch.Tensor
+    epoch: float
+    new_epoch: bool
+    generator: np.random.Generator
+
+    def first_visits(self) -> torch.Tensor:
+        """Positions in the batch of its distinct rows: one may stand twice where epochs meet."""
+        import torch
+
+        return torch.from_numpy(np.unique(self.places.cpu().numpy(), return_index=True)[1]).to(self.places.device)
+
+    def weighted_mean(self, losses: torch.Tensor) -> torch.Tensor:
+        """The mean of losses (b,) times the rows' weights."""
+        return (self.weights * losses).mean()
+
+
+@dataclass(frozen=True)
+class Output:
+    """logits (b, k) float32 with the logit adjustment; projected (b, w) float32, L2-normalised, for objectives that have a projection."""
+
+    logits: torch.Tensor
+    projected: torch.Tensor | None
+
+
+class Forward(Protocol):
+    """What a network says about the batch: `network` 0 or 1; `averaged`: the mean of its weights, without gradient; `own`: pairs of
+    pictures are blended, with that share of the own one; `mask` (b, width): factors of the features below the head."""
+
+    def __call__(self, network: int = 0, *, averaged: bool = False, own: float = 1.0, mask: np.ndarray | None = None) -> Output: ...
+
+
+class Objective(Protocol):
+    """`n_networks` trained together, `projection` the width of a projected space (0 = none), `tensors` all that is remembered."""
+
+    n_networks: int
+    projection: int
+    tensors: dict[str, torch.Tensor]
+
+    def loss(self, batch: Batch, forward: Forward) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an objective is built for: n rows, k classes, the width of the features, the rows' given classes (n,) int64, a device."""
+
+    n_rows: int
+    n_classes: int
+    width: int
+    classes: np.ndarray
+    device: str
+
+
+class Plain:
+    """A loss of logits and given classes alone."""
+
+    n_networks, projection = 1, 0
+
+    def __init__(self, function: Callable[[torch.Tensor, Batch], torch.Tensor]) -> None:
+        self._function = function
+        self.tensors: dict[str, torch.Tensor] = {}
+
+    def loss(self, batch: Batch, forward: Forward) -> torch.Tensor:
+        return batch.weighted_mean(self._function(forward().logits, batch))
+
+
+class Elr:
+    """Cross-entropy with the early-learning regulariser (Liu et al. 2020)."""
+
+    n_networks, projection = 1, 0
+
+    def __init__(self, settings: EarlyLearning, task: Task) -> None:
+        import torch
+
+        self._settings = settings
+        self.tensors = {"memory": torch.zeros(task.n_rows, task.n_classes, device=task.device)}
+
+    def loss(self, batch: Batch, forward: Forward) -> torch.Tensor:
+        logits, memory, first = forward().logits, self.tensors["memory"], batch.first_visits()
+        rows = batch.places[first]
+        memory[rows] = elr_memory(memory[rows], logits[first], momentum=self._settings.momentum)
+        losses = cross_entropy(logits, batch.classes) + self._settings.strength * elr_term(logits, memory[batch.places])
+        return batch.weighted_mean(losses)
+
+
+def build_objective(settings: LossSettings, task: Task) -> Objective:
+    """The objective that the settings describe; the only place that knows them all. Raises ValueError for settings of no known kind."""
+    if type(settings) not in OBJECTIVES:
+        raise ValueError(f"no objective takes {settings!r}: pass one of {', '.join(kind.__name__ for kind in OBJECTIVES)}")
+    return OBJECTIVES[type(settings)](settings, task)
+
+
+def _cross_entropy(settings: CrossEntropy) -> Objective:
+    return Plain(lambda logits, batch: cross_entropy(logits, batch.classes, label_smoothing=settings.label_smoothing))
+
+
+def _generalised(settings: GeneralisedCrossEntropy) -> Objective:
+    def function(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        if batch.epoch < settings.warmup_epochs:
+            return cross_entropy(logits, batch.classes)
+        return generalised_cross_entropy(logits, batch.classes, q=settings.q, truncation=settings.truncation)
+
+    return Plain(function)
+
+
+def _symmetric(settings: SymmetricCrossEntropy) -> Objective:
+    strengths = {"forward_strength": settings.forward_strength, "reverse_strength": settings.reverse_strength}
+    return Plain(lambda logits, batch: symmetric_cross_entropy(logits, batch.classes, **strengths))
+
+
+def _elr_plus(settings: EarlyLearningPlus, task: Task) -> Objective:
+    from tasks.methods.pair_objectives import ElrPlus
+
+    return ElrPlus(settings, task)
+
+
+def _co_teaching(settings: CoTeaching, task: Task) -> Objective:
+    from tasks.methods.pair_objectives import CoTeach
+
+    return CoTeach(settings, task)
+
+
+def _small_loss(settings: SmallLoss, task: Task) -> Objective:
+    from tasks.methods.split_objectives import Divide
+
+    return Divide(settings, task)
+
+
+def _pseudo_loss(settings: PseudoLoss, task: Task) -> Objective:
+    from tasks.methods.split_objectives import Impute
+
+    return Impute(settings, task)
+
+
+def _prototype(settings: PrototypeContrast, task: Task) -> Objective:
+    from tasks.methods.prototype_objective import Contrast
+
+    return Contrast(settings, task)
+
+
+OBJECTIVES: dict[type, Callable[[Any, Task], Objective]] = {
+    CrossEntropy: lambda settings, _: _cross_entropy(settings),
+    GeneralisedCrossEntropy: lambda settings, _: _generalised(settings),
+    SymmetricCrossEntropy: lambda settings, _: _symmetric(settings),
+    EarlyLearning: Elr,
+    EarlyLearningPlus: _elr_plus,
+    PseudoLoss: _pseudo_loss,
+    CoTeaching: _co_teaching,
+    SmallLoss: _small_loss,
+    PrototypeContrast: _prototype,
+}
