@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--workspace", metavar="DIR", help="top folder of the project (default: SLUICE_WORKSPACE, or found upwards from here)"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_crawl(commands.add_parser("crawl", help="add, remove and list crawls"))
+    add_crawl(commands.add_parser("crawl", help="add, remove, retry, refetch, extract and list crawls"))
     commands.add_parser("plan", help="check everything and estimate rows, hours and GB before any work")
     add_query(commands.add_parser("query", help="ask the catalog in SQL, or by a recipe's name; without either: a shell"))
     explain = commands.add_parser("explain", help="tell one sample's story through all tables")
@@ -121,11 +121,12 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def add_crawl(parser: argparse.ArgumentParser) -> None:
-    """`sluice crawl add|remove|list`."""
+    """`sluice crawl add|remove|retry|refetch|extract|list`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     add = actions.add_parser("add", help="take in a manifest as a new crawl")
     add.add_argument("name", metavar="NAME", help="a-z, 0-9, '_' and '-', 63 at most")
-    add.add_argument("manifest", metavar="MANIFEST", type=Path, help="parquet, csv, tsv or jsonl (each also .gz), or a folder of them")
+    sources = "csv, tsv, jsonl, txt or parquet (each also .gz) or a folder of them; or images: tars, Hugging Face parquet, a folder"
+    add.add_argument("manifest", metavar="SOURCE", type=Path, help=sources)
     add.add_argument("--limit", metavar="N", type=int, help="take the first N rows only")
     add.add_argument(
         "--columns",
@@ -140,6 +141,16 @@ def add_crawl(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="take a crawl out of the dataset; its data stays on the disk")
     remove.add_argument("name", metavar="NAME")
     remove.add_argument("--purge", action="store_true", help="delete its data too")
+    retry = actions.add_parser("retry", help="fetch the rows again that failed in certain ways")
+    retry.add_argument("name", metavar="NAME")
+    retry.add_argument("--detail", metavar="A,B", required=True, help="fine classes of failures, such as timeout,http_503")
+    refetch = actions.add_parser("refetch", help="fetch a whole crawl again; what has not changed is not sent again")
+    refetch.add_argument("name", metavar="NAME")
+    for again in (retry, refetch):
+        again.add_argument("--later", action="store_true", help="note it, and leave the fetching to `dvc repro`")
+    extract = actions.add_parser("extract", help="make a manifest of the pictures in Common Crawl's files")
+    extract.add_argument("out", metavar="OUT", type=Path, help="the manifest to write, ending in .parquet")
+    extract.add_argument("files", metavar="WARC_OR_WAT", type=Path, nargs="+", help="each also as .gz")
     actions.add_parser("list", help="show the crawls of the dataset")
 
 

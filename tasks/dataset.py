@@ -18,7 +18,7 @@ from tasks.core.errors import SluiceError
 from tasks.core.graph import read_graph
 from tasks.core.params import PARAMS_FILE, read_params
 from tasks.core.workspace import find_workspace
-from tasks.methods.pictures import sniff
+from tasks.methods.signatures import sniff
 from tasks.methods.sql import Catalog, identifier, open_catalog
 from tasks.methods.tar_index import places, read_at
 

@@ -30,12 +30,12 @@ from tasks.methods.augmentation import Augmentation
 from tasks.methods.backbones import build_network
 from tasks.methods.batches import PIXEL_MEAN, PIXEL_SPREAD, Rows
 from tasks.methods.checkpoints import read_config, write_model
-from tasks.methods.decoding import Decoding, decode_tar
 from tasks.methods.distribution import World, joined, wait_for_all
 from tasks.methods.event_files import point_writer
 from tasks.methods.inference import predict
 from tasks.methods.loss_settings import LossSettings
 from tasks.methods.metrics import accuracy
+from tasks.methods.pixel_files import Decoding, decode_tar
 from tasks.methods.runs import DivergedError
 from tasks.methods.training import Noted, Recipe, train
 

@@ -22,14 +22,15 @@ from tasks.methods.reasons import row_reasons
 from tasks.methods.validation_page import validation_page
 
 Share = Annotated[float, Field(ge=0, le=1)]
-ROW_COLUMNS = ["sample_id", "crawl", "status", "detail", "original_width", "original_height"]
+ROW_COLUMNS = ["sample_id", "crawl", "status", "detail", "original_width", "original_height", "safety"]
 
 
 class ValidateParams(Params):
-    """Limits for rows (`min_side`, `max_aspect_ratio`) and for the crawl (the others)."""
+    """Limits for rows (`min_side`, `max_aspect_ratio`, `min_safety`) and for the crawl (the others)."""
 
     min_side: Annotated[int, Field(ge=1)]
     max_aspect_ratio: Annotated[float, Field(ge=1)]
+    min_safety: dict[str, Share]
     min_rows: Annotated[int, Field(ge=1)]
     min_success_share: Share
     min_valid_share: Share
@@ -70,8 +71,10 @@ def validate_shard(shard: Shard, records: Source, validity: Sink, params: Valida
             detail=columns["detail"],
             width=columns["original_width"],
             height=columns["original_height"],
+            safety=columns["safety"],
             min_side=params.min_side,
             max_aspect_ratio=params.max_aspect_ratio,
+            min_safety=params.min_safety,
         )
     except ValueError as error:
         raise ContractError(f"table 'records', shard {shard}: {error}") from None

@@ -6,23 +6,30 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.commands import carried
+from tasks.commands.known import known_images
 from tasks.commands.output import write_line, write_table
 from tasks.commands.params_file import append_name, remove_name
 from tasks.core.concepts import load_concepts
 from tasks.core.crawls import CrawlSettings, read_manifest, write_crawl
 from tasks.core.errors import CrawlError, ParamsError
 from tasks.core.graph import PLACEHOLDER, Entry, fill, read_graph
+from tasks.core.lineage import FETCHES
 from tasks.core.names import check_crawl_name
 from tasks.core.params import crawl_names, read_params, section
 from tasks.methods import manifests
+from tasks.methods.packed_web import Pile
+from tasks.methods.safety import read_block_list
+from tasks.methods.sources import recognise
 
 STAGE = "ingest"  # the stage that a crawl's folder is made for; its section holds the settings to freeze
 
@@ -35,6 +42,14 @@ def run(arguments: argparse.Namespace) -> None:
         add(arguments.name, arguments.manifest, limit=arguments.limit, columns=columns, overrides=overrides)
     elif arguments.action == "remove":
         remove(arguments.name, purge=arguments.purge)
+    elif arguments.action in ("retry", "refetch"):
+        from tasks.commands import again
+
+        again.run(arguments)
+    elif arguments.action == "extract":
+        from tasks.commands import extract
+
+        extract.run(arguments)
     else:
         show()
 
@@ -53,10 +68,11 @@ def add(name: str, manifest: Path, *, limit: int | None, columns: Mapping[str, s
     if limit is not None and limit < 1:
         raise CrawlError(f"--limit {limit} takes no row: it must be 1 or more")
     settings = crawl_settings(values, overrides)
-    table, n_repeated = rows_of(manifest, columns, limit)
-    check_concepts(table, values)
-    with undone_on_failure(folder):
-        write_crawl(folder, table, settings)
+    with undone_on_failure(folder), Pile(Path.cwd()) as pile:
+        table, settings, web, n_repeated = rows_of(manifest, columns, limit, settings, pile)
+        check_concepts(table, values)
+        known = known_images(table["image_id"], crawl_names(values), values, settings, timedelta(days=settings.max_age_days))
+        write_crawl(folder, table, settings, web, known, blocked_by(settings))
         dvc("add", str(folder))
         append_name("crawls", name)
     n_images = pc.count_distinct(table["image_id"]).as_py()
@@ -64,15 +80,26 @@ def add(name: str, manifest: Path, *, limit: int | None, columns: Mapping[str, s
     write_line("next: `sluice plan` to see what it costs, `dvc repro` to do it")
 
 
-def rows_of(manifest: Path, columns: Mapping[str, str], limit: int | None) -> tuple[pa.Table, int]:
-    """The manifest's distinct rows with their ids, and how many repeated ones were left out."""
+def rows_of(
+    source: Path, columns: Mapping[str, str], limit: int | None, settings: CrawlSettings, pile: Pile
+) -> tuple[pa.Table, CrawlSettings, Iterable[pa.Table] | None, int]:
+    """The source's distinct rows with their ids, the settings and the packed web that belong to them, and how many repeated ones were
+    left out. Images that come with the source are put into `pile`.
+    """
+    web = None
     try:
-        table, n_repeated = manifests.distinct(manifests.read_manifest(manifest, columns=columns, limit=limit))
+        kind = recognise(source)
+        if kind == "manifest":
+            rows = manifests.read_manifest(source, columns=columns, limit=limit)
+        else:
+            rows, numbers = carried.take_in(source, kind, pile, limit=limit, max_bytes=settings.max_bytes)
+            settings, web = carried.settings_of(settings), carried.web_of(pile, numbers)
     except ValueError as error:
         raise CrawlError(str(error)) from None
+    table, n_repeated = manifests.distinct(rows)
     urls, texts, concepts = (table[key].to_pylist() for key in ("url", "alt_text", "concept"))
     table = table.append_column("sample_id", pa.array(manifests.sample_ids(urls, texts, concepts)))
-    return table.append_column("image_id", pa.array(manifests.image_ids(urls))), n_repeated
+    return table.append_column("image_id", pa.array(manifests.image_ids(urls))), settings, web, n_repeated
 
 
 def crawl_settings(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> CrawlSettings:
@@ -80,6 +107,17 @@ def crawl_settings(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> C
     settings = section(CrawlSettings, STAGE, values)
     hosts = sorted({*settings.allow_hosts, *overrides["allow_hosts"]})
     return settings.model_copy(update={"allow_hosts": hosts, "connect": {**settings.connect, **overrides["connect"]}})
+
+
+def blocked_by(settings: CrawlSettings) -> list[str]:
+    """The entries of the settings' block lists. Raises CrawlError for a file or a line that can't be read."""
+    entries: set[str] = set()
+    for name in settings.block_lists:
+        try:
+            entries.update(read_block_list(Path(name).read_text().splitlines(), name))
+        except (OSError, ValueError) as error:
+            raise CrawlError(f"block list: {error}") from None
+    return sorted(entries)
 
 
 def check_concepts(table: pa.Table, values: Mapping[str, Any]) -> None:
@@ -132,6 +170,7 @@ def purge_crawl(name: str, folder: Path) -> None:
                 else:
                     path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(FETCHES / name, ignore_errors=True)
 
 
 def show() -> None:

@@ -19,12 +19,16 @@ from tasks.core.errors import SluiceError
 from tasks.core.graph import read_graph
 from tasks.core.params import read_params
 from tasks.methods.clip import Encoder
+from tasks.methods.decoding import Bounds, PictureError, decode
 from tasks.methods.explore_app import Refused, Row
-from tasks.methods.pictures import PictureError, decode, square
+from tasks.methods.pictures import square
 
 QUESTIONS = 2  # of a person's own that are answered at a time
 MAX_ROWS, MAX_CELL = 500, 2000  # rows of an answer, characters of a value
-MAX_PIXELS, MAX_SIDE, QUALITY = 50_000_000, 512, 90  # of a person's own picture
+OWN = Bounds(  # what a person's own picture may be
+    decoders=("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif"), max_pixels=50_000_000, max_side=512, shortest=False, memory_mb=1000
+)
+QUALITY = 90
 WIDER = 8  # times as many neighbours are looked at when a filter lets only some through
 PICTURED = "status = 'ok' AND NOT list_has_any(reasons, ['forgotten', 'blocked'])"
 COLUMNS = f"""sample_id, crawl, shard, key, url, alt_text[:{MAX_CELL}] AS alt_text, concept, curated_concept, suggested_concept, verdict,
@@ -70,7 +74,7 @@ class ProjectDesk:
     def like_picture(self, data: bytes, *, limit: int) -> list[Row]:
         """Samples most like a picture of the person's own."""
         try:
-            picture = decode(data, max_pixels=MAX_PIXELS, max_side=MAX_SIDE, quality=QUALITY)
+            picture = decode(data, OWN, encoding="jpg", quality=QUALITY)
         except PictureError as error:
             raise Refused(f"that is no picture that can be read ({error.detail.replace('_', ' ')})") from None
         index, encoder = self._index, self._encoder

@@ -28,7 +28,7 @@ from tasks.core.params import crawl_names, read_params
 from tasks.core.tables import to_json
 from tasks.methods.croissant import Activity, Facts
 from tasks.methods.datacomp import UID
-from tasks.methods.pictures import sniff
+from tasks.methods.signatures import sniff
 from tasks.methods.sql import Catalog
 from tasks.methods.tars import read_images
 

@@ -13,15 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.core.crawls import EMBEDDED, WEB_DIGEST, read_manifest, read_settings, web_digest
+from tasks.core.crawls import KNOWN, WEB_DIGEST, read_blocked, read_settings, web_digest
 from tasks.core.files import write_atomically, write_folder_atomically
 from tasks.core.forgotten import Forgotten
 from tasks.core.graph import PLACEHOLDER, Entry, read_graph
 from tasks.core.params import read_params
+from tasks.core.portions import RETRIES, read_portions, read_rows
 from tasks.core.tables import RECIPE, TABLE, layout
 from tasks.index import INDEX, ROWS, VECTORS
-from tasks.ingest import cut, read_rows, recipe_of
+from tasks.ingest import origin_of, recipe_of, web_of
 from tasks.methods.forgetting import Wanted, emptied, graph_without, hits, shifted, telling_columns, without
+from tasks.methods.known import KnownImages
 from tasks.methods.search import QUERIES, read_index, remove_rows, write_index
 
 DONE = b"sluice.forgotten"
@@ -64,7 +66,7 @@ def edit_table(path: Path, wanted: Wanted, forgotten: Forgotten, crawls: Path, b
         if not mask.any():
             return 0
         table = file.read()
-    stays = table_name(schema) in STAYING or path.name == MANIFEST
+    stays = table_name(schema) in STAYING or path.name == MANIFEST or path.parent.name == RETRIES
     changed = emptied(table, mask) if stays else without(table, mask)
     metadata = dict(schema.metadata or {})
     metadata.pop(RECIPE, None)  # what has been taken out of a shard was made by no recipe
@@ -87,12 +89,18 @@ def ingest_recipe(folder: Path, shard: str, forgotten: Forgotten) -> str | None:
     if not (folder / MANIFEST).is_file():
         return None
     settings = read_settings(folder)
-    portions = cut(read_manifest(folder)["image_id"], folder.name, settings.rows_per_shard)
+    portions = read_portions(folder, folder.name, settings.rows_per_shard)
     portion = next((found for found in portions if found.shard.name == shard), None)
     if portion is None:
         return None
-    rows, _ = forgotten.masked(read_rows(folder / MANIFEST, portion))
-    return recipe_of(portion, rows, settings, web_digest(folder) if EMBEDDED in settings.connect.values() else None)
+    rows, hidden = forgotten.masked(read_rows(portion))
+    known, blocked = KnownImages(folder / KNOWN), frozenset(read_blocked(folder))
+    try:
+        web = web_of(folder, settings)
+        origin = origin_of(folder, portion, rows.to_pylist(), hidden, known, settings=settings, web=web, blocked=blocked)
+    finally:
+        known.close()
+    return recipe_of(origin, portion)
 
 
 def edit_tar(path: Path, keys: set[str], before: Before) -> int:

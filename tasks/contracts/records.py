@@ -32,6 +32,10 @@ CONTRACT = Contract(
             column("phash", pa.uint64(), "64-bit perceptual hash of the image", nullable=True),
             column("phash_mirrored", pa.uint64(), "64-bit perceptual hash of the mirrored image", nullable=True),
             column("thumbnail", pa.binary(), "32 x 32 grey pixels, row by row: confirms copies without decoding again", nullable=True),
+            column("safety", pa.string(), "Scores of the crawl's scorer as JSON, each in [0, 1] and 1 = good", nullable=True),
         ]
     ),
 )
+# What is known of a row before its image: the other columns are the image's own, the same for all rows that share it.
+GIVEN = ("sample_id", "image_id", "crawl", "shard", "key", "url", "alt_text", "concept", "page_url", "extra", "status", "detail")
+CONTENT = tuple(name for name in CONTRACT.schema.names if name not in GIVEN)

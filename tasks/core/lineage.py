@@ -23,6 +23,7 @@ from tasks.core.settings import Settings
 from tasks.core.tables import to_json
 
 RUNS = Path(".sluice/runs")
+FETCHES = Path(".sluice/fetches")  # a folder per crawl
 RECORDED_VERSIONS = ("sluice", "torch", "open_clip_torch", "faiss-cpu", "faiss-gpu", "numpy", "pyarrow", "duckdb", "scikit-learn", "pillow")
 log = logging.getLogger(__name__)
 

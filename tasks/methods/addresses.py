@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from tasks.methods.failures import Failure
+from tasks.methods.safety import in_domains
 
 PORTS = {"http": 80, "https": 443}
 NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
@@ -31,16 +32,25 @@ NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 @dataclass(frozen=True)
 class AddressRules:
     """Exceptions that a crawl opens. `allow_hosts`: names (or addresses) that may lie in a private network and use any
-    port. `connect`: name -> "address:port", where to connect for exactly that name, as `curl --resolve`. Raises ValueError for a
-    value that is no address:port.
+    port. `connect`: name -> "address:port", where to connect for exactly that name, as `curl --resolve`. `proxy`: the URL of a proxy,
+    which may lie in a private network and resolves names by itself. `blocked`: domains that are never asked, nor any name under them.
+    Raises ValueError for a value that is no address:port, or no URL.
     """
 
     allow_hosts: frozenset[str] = frozenset()
     connect: Mapping[str, str] = field(default_factory=dict)
+    proxy: str | None = None
+    blocked: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for host in self.connect:
             self.target(host)
+        if self.proxy is not None and (URL(self.proxy).scheme not in PORTS or not self.proxy_host):
+            raise ValueError(f"proxy: '{self.proxy}' is no URL such as http://10.0.0.1:3128")
+
+    @property
+    def proxy_host(self) -> str | None:
+        return URL(self.proxy).host if self.proxy is not None else None
 
     def exempt(self, host: str) -> bool:
         return host in self.allow_hosts or host in self.connect
@@ -58,7 +68,7 @@ class AddressRules:
 
 
 def check_url(url: str, rules: AddressRules) -> URL:
-    """The URL, parsed once for all uses. Raises Failure: invalid_url, blocked_scheme, blocked_port or blocked_address."""
+    """The URL, parsed once for all uses. Raises Failure: invalid_url, blocked_scheme, blocked_domain, blocked_port or blocked_address."""
     try:
         parsed = URL(url)
         host, port = parsed.host, parsed.explicit_port
@@ -68,6 +78,8 @@ def check_url(url: str, rules: AddressRules) -> URL:
         raise Failure("blocked_scheme")
     if not parsed.scheme or not host:
         raise Failure("invalid_url")
+    if in_domains(host, rules.blocked):
+        raise Failure("blocked_domain")
     if rules.exempt(host):
         return parsed
     if port is not None and port not in PORTS.values():
@@ -115,7 +127,7 @@ class CheckedResolver(AbstractResolver):
 
     def __init__(self, rules: AddressRules) -> None:
         self._rules = rules
-        self._approved = {host for host in rules.allow_hosts if _is_address(host)}
+        self._approved = {host for host in (*rules.allow_hosts, rules.proxy_host) if host and _is_address(host)}
         self._threads = ThreadPoolExecutor(DNS_THREADS, thread_name_prefix="dns")
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
@@ -130,7 +142,7 @@ class CheckedResolver(AbstractResolver):
             raise Failure("dns", retryable=error.errno == socket.EAI_AGAIN) from None
         except UnicodeError:
             raise Failure("invalid_url") from None
-        exempt = self._rules.exempt(host)
+        exempt = self._rules.exempt(host) or host == self._rules.proxy_host
         allowed = [address for address in found if exempt or is_public(address)]
         if exempt:
             self._approved |= set(allowed)

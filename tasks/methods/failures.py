@@ -12,17 +12,28 @@ REASONS = {
     "redirect_loop": "unreachable",
     "too_many_redirects": "unreachable",
     "empty": "unreachable",  # an answer without a body
+    "retry_later": "unreachable",  # the site asked for a longer pause than this crawl waits
     "timeout": "timeout",  # the request's deadline passed
     "shard_timeout": "timeout",  # the shard's deadline passed before this request ended
     "robots": "disallowed",  # robots.txt says no
     "robots_unreachable": "disallowed",  # the site has no say at the moment: RFC 9309 reads that as no
-    "noai": "disallowed",  # X-Robots-Tag says no
+    "noai": "disallowed",  # X-Robots-Tag says no, as in the next four
+    "noimageai": "disallowed",
+    "noindex": "disallowed",
+    "noimageindex": "disallowed",
+    "none": "disallowed",
+    "ai_txt": "disallowed",  # ai.txt says no
+    "tdm": "disallowed",  # text and data mining is reserved, by header or tdmrep.json
     "invalid_url": "blocked",
     "blocked_scheme": "blocked",
     "blocked_port": "blocked",
     "blocked_address": "blocked",
+    "blocked_domain": "blocked",  # on a block list, as in the next one
+    "blocked_hash": "blocked",
+    "changed": "blocked",  # not the bytes whose hash the manifest promised
     "too_large": "too_large",  # more bytes than the budget, before or after decompression
     "too_many_pixels": "too_large",
+    "out_of_memory": "too_large",  # its decoder asked for more than it is granted
     "truncated": "broken",  # fewer bytes, or fewer pixels, than announced
     "not_an_image": "broken",  # no picture format that is accepted
     "broken": "broken",  # a picture format, but not decodable

@@ -1,246 +1,276 @@
 """Fetch: bytes, or the reason why there are none, for every URL, politely and within bounds.
 
 Every bound stands outside the socket: a deadline over all tries of a request, a byte budget before and after decompression, a limit of
-redirects, and a deadline over all requests together, so that no server can hold a run.
+redirects. URLs are added while others are under way, so that the slow end of one shard is the busy beginning of the next one.
 """
 
 import asyncio
-import random
 import time
-import zlib
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 from yarl import URL
 
-from tasks.methods.addresses import AddressRules, CheckedResolver, check_url
-from tasks.methods.failures import Failure
+from tasks.methods.addresses import AddressRules, check_url
+from tasks.methods.backoff import backoff_s
+from tasks.methods.domains import registrable_domain
+from tasks.methods.failures import Failure, reason_of
 from tasks.methods.network_errors import NETWORK_ERRORS, failure_of
-from tasks.methods.robots import MAX_BYTES, MAX_REDIRECTS, Robots, opted_out
+from tasks.methods.requests import Fetched, Limits, Request, host_of
+from tasks.methods.robots import MAX_BYTES, MAX_REDIRECTS, Robots
+from tasks.methods.schedule import Schedule
+from tasks.methods.throttle import Bucket
+from tasks.methods.transfer import Answer, Budget, Transfer
+from tasks.methods.windows import seconds_until_open
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-BACKOFF_S = 0.5  # before the second try, doubled for each one after it, half to one and a half times at random
-ANY_COMPRESSION = 47  # zlib: gzip or zlib framing, whichever it is
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Bounds on requests. `deadline_s` holds for all tries and redirects of a URL, `total_deadline_s` for all URLs together."""
-
-    concurrency: int
-    per_host_concurrency: int
-    attempts: int
-    deadline_s: float
-    total_deadline_s: float
-    max_redirects: int
-    max_bytes: int
+PAUSES = frozenset({"http_429", "http_503"})  # "not now", said by the host as a whole
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """What came of a URL: `body` if `detail` is None."""
+@dataclass(eq=False)
+class Job:
+    """A request on its way through its tries."""
 
-    url: str
-    detail: str | None = None
-    body: bytes = b""
-    http_status: int | None = None
-    attempts: int = 0
-    seconds: float = 0.0
+    request: Request
+    host: str
+    tries: int = 0
+    spent_s: float = 0.0
+    running: asyncio.Task[None] | None = None
+    dropped: bool = False
 
-    @property
-    def status(self) -> str:
-        return "ok" if self.detail is None else "failed"
+
+@dataclass(eq=False)
+class Arrival:
+    """A result and the slot that it keeps until somebody takes it: bodies don't pile up."""
+
+    fetched: Fetched
+    slot: str | None = field(default=None)
 
 
 class Fetcher:
-    """An asynchronous context. `agent` is the User-Agent header, its first word up to "/" the name that robots.txt knows.
-    `robots` None: robots.txt is not asked for. `opt_out`: directives of X-Robots-Tag that are obeyed.
+    """An asynchronous context: `add` requests, take results with `next`, ask `hungry` whether more could be under way.
+
+    `agent` is the User-Agent header, its first word up to "/" the name that opt-outs know. `robots` None: no site is asked for permission.
+    `honoured`: the opt-outs in headers that are obeyed.
     """
 
-    def __init__(self, *, limits: Limits, agent: str, rules: AddressRules, robots: Robots | None, opt_out: frozenset[str]) -> None:
-        self._limits, self._rules, self._robots, self._opt_out = limits, rules, robots, opt_out
-        self._agent = agent
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        agent: str,
+        rules: AddressRules,
+        robots: Robots | None,
+        honoured: frozenset[str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._limits, self._rules, self._robots, self._clock = limits, rules, robots, clock
+        self._bandwidth = Bucket(limits.bandwidth, limits.bandwidth)  # a second's worth at once
+        self._schedule: Schedule[Job] = Schedule(limits, registrable_domain, own=rules.connect)
+        self._transfer = Transfer(
+            agent=agent,
+            rules=rules,
+            honoured=honoured,
+            stall_s=limits.deadline_s / limits.attempts,  # so that a stalled try leaves time for the others
+            proxy=rules.proxy,
+            answered=self._answered,
+            arrived=self._arrived,
+        )
         self._asked: dict[str, asyncio.Task] = {}
-        self._slots = asyncio.Semaphore(limits.concurrency)
-        self._hosts: dict[str, asyncio.Semaphore] = {}
+        self._jobs: dict[str, Job] = {}
+        self._results: asyncio.Queue[Arrival | Exception] = asyncio.Queue()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
-        # One try in `attempts` may stall to connect or between two reads without using up the deadline of the others.
-        share = self._limits.deadline_s / self._limits.attempts
-        resolver = CheckedResolver(self._rules)
-        connector = aiohttp.TCPConnector(
-            resolver=resolver, socket_factory=resolver.open_socket, limit=0, ttl_dns_cache=600, keepalive_timeout=15
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, connect=share, sock_read=share),
-            headers={"User-Agent": self._agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"},
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
+        self._loop = asyncio.get_running_loop()
+        await self._transfer.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        readings = list(self._asked.values())
-        for reading in readings:
-            reading.cancel()
-        await asyncio.gather(*readings, return_exceptions=True)
-        await self._session.close()
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        tasks = [*self._asked.values(), *(job.running for job in self._jobs.values() if job.running is not None)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._transfer.__aexit__(kind, error, trace)
 
-    async def fetch_all(self, urls: Sequence[str]) -> AsyncGenerator[Fetched, None]:
-        """One result per URL, as they come. What has not ended by `total_deadline_s` is `shard_timeout`."""
-        results: asyncio.Queue[Fetched | Exception | None] = asyncio.Queue(maxsize=self._limits.concurrency)
-        waiting = dict.fromkeys(urls)
-        tasks = [asyncio.create_task(self._serve(url, results)) for url in waiting]
-        tasks.append(asyncio.create_task(self._ring(results)))
+    def add(self, requests: Iterable[Request]) -> None:
+        """Queue requests; a URL that is under way already is not asked for twice."""
+        for request in requests:
+            if request.url not in self._jobs:
+                job = self._jobs[request.url] = Job(request, host_of(request.url))
+                self._schedule.add(job, job.host)
+        self._pump()
+
+    async def next(self, until: float | None = None) -> Fetched | None:
+        """The next result; None if the event loop's clock passes `until` first."""
         try:
-            while waiting:
-                result = await results.get()
-                if result is None:
-                    break
-                if isinstance(result, Exception):
-                    raise result
-                del waiting[result.url]
-                yield result
-                await asyncio.sleep(0)  # a full queue must not keep the sockets from being read
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for url in waiting:
-            yield Fetched(url, "shard_timeout", seconds=self._limits.total_deadline_s)
+            async with asyncio.timeout_at(until):
+                arrival = await self._results.get()
+        except TimeoutError:
+            return None
+        if isinstance(arrival, Exception):
+            raise arrival
+        self._jobs.pop(arrival.fetched.url, None)
+        if arrival.slot is not None:
+            self._schedule.finish(arrival.slot)
+        self._pump()
+        return arrival.fetched
 
-    async def _ring(self, results: asyncio.Queue[Fetched | Exception | None]) -> None:
-        await asyncio.sleep(self._limits.total_deadline_s)
-        await results.put(None)
+    def drop(self, urls: Iterable[str]) -> None:
+        """Forget requests, under way or not: no result will come of them."""
+        for url in urls:
+            job = self._jobs.pop(url, None)
+            if job is not None:
+                job.dropped = True
+                if job.running is not None:
+                    job.running.cancel()
 
-    async def _serve(self, url: str, results: asyncio.Queue[Fetched | Exception | None]) -> None:
-        """Fetch when there is a free slot, which is kept until the result has been taken in: bodies don't pile up."""
-        async with self._host_slot(url), self._slots:
-            try:
-                result: Fetched | Exception = await self.fetch(url)
-            except Exception as error:
-                await results.put(error)
-                raise
-            await results.put(result)
+    @property
+    def waiting(self) -> int:
+        """Requests without a result yet."""
+        return len(self._jobs)
 
-    def _host_slot(self, url: str) -> asyncio.Semaphore:
+    @property
+    def hungry(self) -> bool:
+        """Whether more requests could be under way if there were more."""
+        return self._schedule.queued < self._limits.concurrency or self._schedule.idle(self._loop.time())
+
+    def _pump(self) -> None:
+        """Start what may start, and come back when more may."""
+        if self._closed:
+            return
+        now = self._loop.time()
+        held = max(self._bandwidth.free_at(now) - now, seconds_until_open(self._limits.windows, self._clock()))
+        if held <= 0:
+            while (job := self._schedule.take(now)) is not None:
+                if job.dropped:
+                    self._schedule.finish(job.host)
+                else:
+                    job.running = self._loop.create_task(self._run(job))
+        for job, detail in self._schedule.refused():
+            if not job.dropped:
+                self._results.put_nowait(Arrival(Fetched(job.request.url, detail, at=time.time(), attempts=job.tries, seconds=job.spent_s)))
+        if self._alarm is not None:
+            self._alarm.cancel()
+        due = now + held if held > 0 else self._schedule.next_at()
+        self._alarm = self._loop.call_at(due, self._pump) if due is not None else None
+
+    async def _run(self, job: Job) -> None:
+        """One try, and what follows from it: a result, or another try later."""
         try:
-            host = URL(url).host or ""
-        except ValueError:
-            host = ""
-        return self._hosts.setdefault(host, asyncio.Semaphore(self._limits.per_host_concurrency))
+            result: Arrival | Exception | None = await self._try(job)
+        except asyncio.CancelledError:
+            self._schedule.finish(job.host)
+            self._loop.call_soon(self._pump)
+            raise
+        except Exception as error:  # noqa: BLE001  raised where the results are taken
+            result = error
+        job.running = None
+        if result is None:
+            self._schedule.finish(job.host)
+            self._pump()
+        else:
+            self._results.put_nowait(result)
 
-    async def fetch(self, url: str) -> Fetched:
-        """One URL, whatever it takes: at most the time for its site's robots.txt, and then `deadline_s`."""
-        began = time.monotonic()
-        tries = [0]
+    async def _try(self, job: Job) -> Arrival | None:
+        began = self._loop.time()
+        url = job.request.url
         try:
             target = check_url(url, self._rules)
             await self._permit(target)
-            body = await self._within_deadline(target, self._limits.max_bytes, self._limits.max_redirects, tries=tries)
-            return Fetched(url, None, body, 200, tries[0], time.monotonic() - began)
+            began = self._loop.time()  # a site's robots.txt has a deadline of its own
+            async with asyncio.timeout(self._limits.deadline_s - job.spent_s):
+                job.tries += 1
+                budget = Budget(max_bytes=self._limits.max_bytes, max_redirects=self._limits.max_redirects, headers=job.request.headers)
+                answer = await self._transfer.get(target, budget, self._before)
+            self._schedule.ended(job.host, None)
+            return Arrival(self._result(job, began, answer), job.host)
         except NETWORK_ERRORS as error:
             failure = failure_of(error)
-            return Fetched(url, failure.detail, b"", failure.http_status, tries[0], time.monotonic() - began)
+        now = self._loop.time()
+        wait = self._wait_after(job, failure)
+        if wait is not None and job.spent_s + now - began < self._limits.deadline_s:
+            job.spent_s += now - began
+            self._schedule.add(job, job.host, at=now + wait, now=now)
+            return None
+        self._schedule.ended(job.host, failure.detail)
+        seconds = job.spent_s + now - began
+        return Arrival(Fetched(url, failure.detail, b"", failure.http_status, job.tries, seconds, at=time.time()), job.host)
+
+    def _result(self, job: Job, began: float, answer: Answer) -> Fetched:
+        seconds = job.spent_s + self._loop.time() - began
+        return Fetched(
+            job.request.url,
+            body=answer.body,
+            http_status=304 if answer.unchanged else 200,
+            attempts=job.tries,
+            seconds=seconds,
+            etag=answer.etag,
+            last_modified=answer.last_modified,
+            unchanged=answer.unchanged,
+            at=time.time(),
+        )
+
+    def _wait_after(self, job: Job, failure: Failure) -> float | None:
+        """Seconds until another try, None if there is none; a host that says "not now" is left alone as a whole."""
+        limits = self._limits
+        wait = backoff_s(job.request.url, max(1, job.tries), first_s=limits.backoff_s, max_s=limits.max_pause_s)
+        if failure.detail in PAUSES and (failure.retry_after or failure.detail == "http_429"):
+            wait = max(wait, failure.retry_after)
+            self._schedule.pause(job.host, self._loop.time() + wait)
+        if not failure.retryable or job.tries >= limits.attempts or wait > limits.max_pause_s:
+            return None
+        return wait
+
+    async def _before(self, url: URL) -> None:
+        """What a redirect's target has to pass beside the check of its address."""
+        await self._permit(url)
+        await self._turn(url)
+
+    async def _turn(self, url: URL) -> None:
+        await asyncio.sleep(self._schedule.admit(url.host or "", self._loop.time()) - self._loop.time())
 
     async def _permit(self, url: URL) -> None:
-        if self._robots is not None:
-            await self._robots.check(url, self._read_robots, self._asked)
+        if self._robots is None:
+            return
+        host = url.host or ""
+        try:
+            delay = await self._robots.check(url, self._read_site_file, self._asked)
+        except Failure as failure:
+            if reason_of(failure.detail) == "disallowed":
+                self._answered(host)
+            raise
+        if delay:
+            self._schedule.slow_down(host, delay * self._limits.share, self._loop.time())
+        self._answered(host)
 
-    async def _read_robots(self, url: URL) -> bytes:
-        return await self._within_deadline(url, MAX_BYTES, MAX_REDIRECTS, tries=[0], is_robots=True)
-
-    async def _within_deadline(self, url: URL, max_bytes: int, max_redirects: int, *, tries: list[int], is_robots: bool = False) -> bytes:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._limits.deadline_s
-        async with asyncio.timeout_at(end):
-            while True:
-                tries[0] += 1
+    async def _read_site_file(self, url: URL) -> bytes:
+        """A robots.txt or the like, with its own tries and its own deadline; its redirects are checked for their addresses alone."""
+        budget = Budget(max_bytes=MAX_BYTES, max_redirects=MAX_REDIRECTS, cut=True)
+        async with asyncio.timeout(self._limits.deadline_s):
+            for tries in range(1, self._limits.attempts + 1):
                 try:
-                    return await self._follow(url, max_bytes, max_redirects, is_robots)
+                    return (await self._transfer.get(url, budget, self._turn)).body
                 except NETWORK_ERRORS as error:
                     failure = failure_of(error)
-                backoff = BACKOFF_S * 2 ** (tries[0] - 1) * (0.5 + random.random())
-                pause = max(backoff, failure.retry_after)
-                if not failure.retryable or tries[0] >= self._limits.attempts or loop.time() + pause >= end:
+                wait = max(failure.retry_after, backoff_s(str(url), tries, first_s=self._limits.backoff_s, max_s=self._limits.max_pause_s))
+                if not failure.retryable or tries == self._limits.attempts or wait > self._limits.deadline_s:
                     raise failure
-                await asyncio.sleep(pause)
+                await asyncio.sleep(wait)
+        raise Failure("timeout")
 
-    async def _follow(self, url: URL, max_bytes: int, max_redirects: int, is_robots: bool) -> bytes:
-        """Go from redirect to redirect; each address is checked, and asked about, as the first one was."""
-        seen = {url}
-        while True:
-            async with self._session.get(url, allow_redirects=False) as response:
-                if response.status not in REDIRECTS or "Location" not in response.headers:
-                    return await self._body(response, max_bytes, cut=is_robots)
-                url = check_url(_join(url, response.headers["Location"]), self._rules)
-            if url in seen:
-                raise Failure("redirect_loop")
-            if len(seen) > max_redirects:
-                raise Failure("too_many_redirects")
-            seen.add(url)
-            if not is_robots:
-                await self._permit(url)
+    def _answered(self, host: str) -> None:
+        if self._schedule.answered(host):
+            self._loop.call_soon(self._pump)
 
-    async def _body(self, response: aiohttp.ClientResponse, max_bytes: int, cut: bool) -> bytes:
-        """The body, read within the budget. `cut`: what goes beyond it is left out instead of refused."""
-        if response.status != 200:
-            retry_after = _retry_after(response.headers.get("Retry-After"))
-            raise Failure(f"http_{response.status}", http_status=response.status, retry_after=retry_after)
-        name = self._agent.partition("/")[0]
-        if not cut and opted_out(response.headers.getall("X-Robots-Tag", []), agent=name, directives=self._opt_out):
-            raise Failure("noai", http_status=200)
-        parts, size = [], 0
-        async for part in response.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size > max_bytes:
-                break
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        body, whole = _decompressed(b"".join(parts), encoding, max_bytes)
-        if max(size, len(body)) > max_bytes and not cut:
-            raise Failure("too_large", http_status=200)
-        if not whole and not cut:
-            raise Failure("truncated", http_status=200)
-        if not body:
-            raise Failure("empty", http_status=200)
-        return body[:max_bytes]
-
-
-def _join(base: URL, location: str) -> str:
-    try:
-        return str(base.join(URL(location)).with_fragment(None))
-    except ValueError:
-        raise Failure("invalid_url") from None
-
-
-def _decompressed(body: bytes, encoding: str, max_bytes: int) -> tuple[bytes, bool]:
-    """At most `max_bytes` + 1 bytes of what an answer holds, and whether it ended; servers compress although nobody asked for it."""
-    if encoding in ("identity", ""):
-        return body, True
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise Failure("bad_encoding", http_status=200)
-    inflater = zlib.decompressobj(ANY_COMPRESSION)
-    try:
-        return inflater.decompress(body, max_bytes + 1), inflater.eof
-    except zlib.error:
-        raise Failure("bad_encoding", http_status=200) from None
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds to wait as Retry-After says, in seconds or as a date; 0 if it says nothing that can be read."""
-    if value is None:
-        return 0.0
-    if value.strip().isdecimal():
-        return float(value)
-    with suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    return 0.0
+    async def _arrived(self, size: int) -> None:
+        now = self._loop.time()
+        free_at = self._bandwidth.reserve(now, size)
+        if free_at > now:
+            await asyncio.sleep(free_at - now)

@@ -1,6 +1,7 @@
 """Read manifests: one table of url, alt_text, concept, page_url and extra, from the files that web crawls come in.
 
-Parquet, csv, tsv and jsonl, each also .gz, and folders of them. TSV is read without quoting, as CC3M and CC12M are written.
+Parquet, csv, tsv, jsonl and txt (one URL per line), each also .gz, and folders of them. TSV is read without quoting, as CC3M and CC12M
+are written.
 """
 
 import csv
@@ -25,7 +26,7 @@ NAMES = {
     "page_url": ("page_url", "page", "source_url", "context_url", "page_link", "referrer"),
 }
 SCHEMA = pa.schema([(name, pa.string()) for name in (*NAMES, "extra")])
-SUFFIXES = ("parquet", "csv", "tsv", "jsonl")
+SUFFIXES = ("parquet", "csv", "tsv", "jsonl", "txt")
 WEB = ("http://", "https://")
 MAX_LINE = 1 << 20  # bytes looked at to find a file's column names
 
@@ -90,6 +91,7 @@ def _digest(parts: tuple[str, ...]) -> str:
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.is_file() and _kind(file) and not file.name.startswith("."))
+        files = [file for file in files if _kind(file) != "txt"] or files  # a text beside tables is a note about them
         if not files:
             raise ValueError(f"manifest folder {path} is empty: it holds no {', '.join(SUFFIXES)} file")
         return files
@@ -98,6 +100,11 @@ def _files(path: Path) -> list[Path]:
     if _kind(path) is None:
         raise ValueError(f"manifest {path} has an unknown format: use {', '.join(SUFFIXES)}, each also as .gz, or a folder of them")
     return [path]
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file's name ends as a manifest's does."""
+    return _kind(path) is not None
 
 
 def _kind(path: Path) -> str | None:
@@ -116,6 +123,9 @@ def _read(path: Path) -> pa.Table:
                 return pq.read_table(pa.BufferReader(stream.read()) if path.suffix.lower() == ".gz" else path)
             if kind == "jsonl":
                 return pa.json.read_json(stream)
+            if kind == "txt":
+                lines = stream.read().decode("utf-8-sig").splitlines()
+                return pa.table({"url": pa.array([line.strip() for line in lines if line.strip()], pa.string())})
             return _read_text(path, stream, "\t" if kind == "tsv" else ",")
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"manifest {path} can't be read as {kind}: {' '.join(str(error).split())}") from None

@@ -1,6 +1,7 @@
 """Name reasons: why a sample is not kept, in the order in which reasons count, and what a record's own columns say against it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from tasks.methods.failures import reason_of
@@ -33,16 +34,23 @@ def row_reasons(
     detail: Sequence[str | None],
     width: Sequence[int | None],
     height: Sequence[int | None],
+    safety: Sequence[str | None],
     min_side: int,
     max_aspect_ratio: float,
+    min_safety: Mapping[str, float],
 ) -> list[list[str]]:
     """Every reason against each of n rows; an empty list means that the row may go on.
 
-    `width` and `height` are pixels of the downloaded image; `max_aspect_ratio` compares the longer side with the shorter.
+    `width` and `height` are pixels of the downloaded image; `max_aspect_ratio` compares the longer side with the shorter;
+    `safety` holds scores as JSON, and `min_safety` the least one by name.
     Raises ValueError for an unknown status or detail, and for an ok row without size.
     """
     rows = zip(status, detail, width, height, strict=True)
-    return [_reasons(*row, min_side=min_side, max_aspect_ratio=max_aspect_ratio) for row in rows]
+    found = [_reasons(*row, min_side=min_side, max_aspect_ratio=max_aspect_ratio) for row in rows]
+    for reasons, state, scores in zip(found, status, safety, strict=True):
+        if state == "ok" and _unsafe(scores, min_safety):
+            reasons.insert(0, Reason.BLOCKED.value)
+    return found
 
 
 def _reasons(
@@ -63,3 +71,11 @@ def _reasons(
     if longer > max_aspect_ratio * shorter:
         found.append(Reason.INVALID.value)
     return found
+
+
+def _unsafe(safety: str | None, least: Mapping[str, float]) -> bool:
+    """Whether a score lies below its limit; one that is missing does."""
+    if not least:
+        return False
+    scores = json.loads(safety) if safety is not None else {}
+    return any(scores.get(name, -1.0) < limit for name, limit in least.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pyarrow.parquet as pq
+from tasks.methods.packed_web import PackedFiles
 
 ROBOTS = b"User-agent: *\nDisallow: /private/\n"
 TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
@@ -23,14 +23,10 @@ class EmbeddedWeb:
     """
 
     def __init__(self, packed: Path) -> None:
-        try:
-            table = pq.read_table(packed, columns=["path", "bytes"])
-        except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{packed} is not a packed web (a Parquet file with path and bytes): {error}") from None
-        files = dict(zip(table["path"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+        self._files = PackedFiles(packed)
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), partial(_Handler, files, self._count))
+        self._server = _Server(("127.0.0.1", 0), partial(_Handler, self._files, self._count))
         self._thread = threading.Thread(target=partial(self._server.serve_forever, poll_interval=0.05), daemon=True)
 
     @property
@@ -55,6 +51,7 @@ class EmbeddedWeb:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._files.close()
 
 
 class _Server(ThreadingHTTPServer):
@@ -67,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # or every keep-alive answer waits for the client's delayed acknowledgement
 
-    def __init__(self, files: dict[str, bytes], count: Callable[[str], None], *connection: object) -> None:
+    def __init__(self, files: PackedFiles, count: Callable[[str], None], *connection: object) -> None:
         self.files, self.count = files, count
         super().__init__(*connection)  # type: ignore[arg-type]
 

@@ -24,8 +24,13 @@ class Entry:
 
 def write_images(path: Path, entries: Iterable[Entry]) -> None:
     """Write a tar of the entries in order of their keys, without clocks and owners. Raises ValueError for an unfit key or extension."""
+    write_in_order(path, sorted(entries, key=lambda entry: entry.key))
+
+
+def write_in_order(path: Path, entries: Iterable[Entry]) -> None:
+    """The same for entries that come in order of their keys: one at a time is held."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for entry in sorted(entries, key=lambda entry: entry.key):
+        for entry in entries:
             if not entry.key.isalnum() or entry.extension not in EXTENSIONS:
                 raise ValueError(f"'{entry.key}.{entry.extension}' is no name for a tar: letters and digits, then one of {EXTENSIONS}")
             _add(tar, f"{entry.key}.{entry.extension}", entry.data)

@@ -30,11 +30,18 @@ ingest:
   connect: {}
   user_agent: "sluice/0.1"
   contact: ""
-  respect_robots: true
-  respect_noai: true
+  proxy: ""
+  opt_outs: [robots, noai]
   concurrency: 16
   per_host_concurrency: 4
+  domain_rate: .inf
+  domain_burst: 10.0
+  megabytes_per_s: .inf
+  windows: []
   attempts: 2
+  backoff_s: 0.1
+  max_pause_s: 10.0
+  max_host_timeouts: 20
   deadline_s: 10.0
   shard_deadline_s: 600.0
   max_redirects: 5
@@ -42,9 +49,17 @@ ingest:
   max_pixels: 100_000_000
   max_side: 512
   quality: 90
+  bounded_side: longest
+  decoders: [jpeg, png]
+  decoder_memory_mb: 1000
+  encoding: jpg
+  block_lists: []
+  verify_hash: true
+  scorer: ""
   rows_per_shard: 1000
   breaker_requests: 50
   breaker_share: 0.8   # of the first requests
+  max_age_days: 30.0
 """
 
 

@@ -17,6 +17,7 @@ from tests.tasks.conftest import make_record, write_table
 LIMITS: dict[str, Any] = {
     "min_side": 16,
     "max_aspect_ratio": 5.0,
+    "min_safety": {},
     "min_rows": 1,
     "min_success_share": 0.3,
     "min_valid_share": 0.2,

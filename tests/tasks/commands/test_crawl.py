@@ -10,7 +10,7 @@ import yaml
 
 from tasks.cli import main
 from tasks.commands import crawl as crawl_command
-from tasks.core.crawls import read_manifest, read_settings
+from tasks.core.crawls import read_blocked, read_manifest, read_settings
 from tasks.core.graph import read_graph
 from tests.tasks.conftest import PARAMS
 
@@ -174,3 +174,14 @@ def test_purge_knows_every_path_of_a_crawl(project: Path) -> None:
         (project / "data" / name / "gone").mkdir(parents=True)
     crawl_command.purge_crawl("gone", project / "data/crawls/gone")
     assert not list((project / "data").glob("[!v]*/gone"))
+
+
+def test_block_lists_are_frozen_with_the_crawl(tracked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tracked / "params.yaml").write_text(PARAMS.replace("block_lists: []", "block_lists: [mine.txt]"))
+    (tracked / "mine.txt").write_text("bad.test\nnot a domain\n")
+    assert main(["crawl", "add", "new", "new.csv"]) == 1
+    assert "error: block list: mine.txt, line 2: 'not a domain' is no domain, MD5 or SHA-256" in capsys.readouterr().err
+    (tracked / "mine.txt").write_text("# why\nbad.test\n" + "0" * 64)
+    assert main(["crawl", "add", "new", "new.csv"]) == 0
+    (tracked / "mine.txt").unlink()
+    assert read_blocked(tracked / "data/crawls/new") == ["0" * 64, "bad.test"]

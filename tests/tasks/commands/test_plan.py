@@ -20,6 +20,7 @@ VALIDATE = """
 validate:
   min_side: 16
   max_aspect_ratio: 5.0
+  min_safety: {}
   min_rows: 1
   min_success_share: 0.3
   min_valid_share: 0.2

@@ -150,3 +150,44 @@ def test_the_last_gate_opens_no_socket_to_a_private_address() -> None:
         resolver.open_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 80)))
     for address in ("8.8.8.8", "10.0.0.5"):
         resolver.open_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80))).close()
+
+
+def test_a_proxy_may_lie_in_a_private_network_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = AddressRules(proxy="http://proxy.internal:3128")
+    assert resolve(rules, "proxy.internal", monkeypatch, ["10.0.0.9"]) == [("10.0.0.9", 80)]
+    with pytest.raises(Failure, match="blocked_address"):
+        resolve(rules, "evil.example", monkeypatch, ["10.0.0.9"])
+    with pytest.raises(Failure, match="blocked_port"):
+        check_url("http://proxy.internal:3128/admin", rules)
+    literal = AddressRules(proxy="http://10.0.0.9:3128")
+    CheckedResolver(literal).open_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.9", 3128))).close()
+    with pytest.raises(Failure, match="blocked_address"):
+        check_url("http://10.0.0.9/", literal)
+
+
+def test_a_proxy_that_cannot_be_read() -> None:
+    with pytest.raises(ValueError, match=r"proxy: 'socks5://10.0.0.1:1080' is no URL such as http://10.0.0.1:3128"):
+        AddressRules(proxy="socks5://10.0.0.1:1080")
+
+
+@given(st.ip_addresses(v=4))
+def test_no_form_of_a_private_address_gets_past_the_url(ip: object) -> None:
+    inner = int(ip)  # type: ignore[call-overload]
+    groups = f"{inner >> 16:x}:{inner & 0xFFFF:x}"
+    hosts = [str(ip), f"[::ffff:{ip}]", f"[::{groups}]", f"[64:ff9b::{groups}]", f"[2002:{groups}::1]"]
+    for host in hosts:
+        if is_public(str(ip)):
+            check_url(f"http://{host}/", OPEN)
+        else:
+            with pytest.raises(Failure) as caught:
+                check_url(f"http://{host}/", OPEN)
+            assert caught.value.detail in ("blocked_address", "invalid_url")
+
+
+def test_blocked_domains_are_never_asked_not_even_where_an_exception_stands() -> None:
+    rules = AddressRules(frozenset({"cdn.bad.test"}), {"www.bad.test": "127.0.0.1:80"}, blocked=frozenset({"bad.test"}))
+    for host in ("bad.test", "cdn.bad.test", "www.bad.test"):
+        with pytest.raises(Failure) as caught:
+            check_url(f"http://{host}/1.jpg", rules)
+        assert caught.value.detail == "blocked_domain"
+    check_url("http://notbad.test/1.jpg", rules)

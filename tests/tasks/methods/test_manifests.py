@@ -81,7 +81,7 @@ def test_folder_mapping_and_limit(tmp_path: Path) -> None:
         ("m.jsonl", "not json\n", "m.jsonl can't be read as jsonl: "),
         ("m.parquet", "not parquet", "m.parquet can't be read as parquet: "),
         ("m.csv", "url,text,text\nx,y,z\n", "m.csv has two columns of one name among: url, text, text"),
-        ("m.xlsx", "x", "m.xlsx has an unknown format: use parquet, csv, tsv, jsonl, each also as .gz, or a folder of them"),
+        ("m.xlsx", "x", "m.xlsx has an unknown format: use parquet, csv, tsv, jsonl, txt, each also as .gz, or a folder of them"),
         ("m.csv.gz", "not gzip", "m.csv.gz can't be read as csv: "),
     ],
 )
@@ -95,7 +95,7 @@ def test_bad_files_are_named_in_one_line(tmp_path: Path, name: str, content: str
 def test_missing_files_and_wrong_mappings(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no manifest at .*nowhere.csv: no such file or folder"):
         read_manifest(tmp_path / "nowhere.csv")
-    with pytest.raises(ValueError, match=r"manifest folder .* is empty: it holds no parquet, csv, tsv, jsonl file"):
+    with pytest.raises(ValueError, match=r"manifest folder .* is empty: it holds no parquet, csv, tsv, jsonl, txt file"):
         read_manifest(tmp_path)
     (tmp_path / "m.csv").write_text("url\nhttp://a.example/1\n")
     with pytest.raises(ValueError, match=r"has no column 'adress' to take as url \(columns: url\)"):
@@ -124,3 +124,19 @@ def test_distinct_keeps_the_first() -> None:
 def test_tinyweb(shared_data: Path) -> None:
     table = read_manifest(shared_data / "tinyweb" / "manifest.parquet")
     assert (table.num_rows, table["alt_text"].null_count, table["extra"].null_count) == (26_500, 0, 26_500)
+
+
+def test_a_text_file_is_one_url_per_line(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "list.txt.gz", "wt") as file:
+        file.write("\ufeffhttp://a.test/1.jpg\n\n  http://a.test/2.jpg \r\n")
+    table = read_manifest(tmp_path / "list.txt.gz")
+    assert [(row["url"], row["alt_text"], row["concept"]) for row in table.to_pylist()] == [
+        ("http://a.test/1.jpg", "", None),
+        ("http://a.test/2.jpg", "", None),
+    ]
+
+
+def test_a_text_file_beside_tables_is_a_note(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("url\nhttp://a.test/1.jpg\n")
+    (tmp_path / "README.txt").write_text("how this was made\n")
+    assert read_manifest(tmp_path).num_rows == 1

@@ -7,7 +7,8 @@ from tasks.methods.reasons import Reason, row_reasons
 
 
 def reasons(status: str = "ok", detail: str | None = None, width: int | None = 100, height: int | None = 100) -> list[str]:
-    found = row_reasons(status=[status], detail=[detail], width=[width], height=[height], min_side=32, max_aspect_ratio=3.0)
+    limits = {"min_side": 32, "max_aspect_ratio": 3.0, "min_safety": {}}
+    found = row_reasons(status=[status], detail=[detail], width=[width], height=[height], safety=[None], **limits)
     return found[0]
 
 
@@ -36,3 +37,11 @@ def test_impossible_records_are_errors() -> None:
         reasons("failed", None)
     with pytest.raises(ValueError, match=r"^an ok record has size None x 5: every decoded image has both sides$"):
         reasons(width=None, height=5)
+
+
+def test_unsafe_pictures_are_blocked_and_failed_rows_have_no_scores() -> None:
+    found = row_reasons(
+        status=["ok", "ok", "ok", "failed"], detail=[None, None, None, "dns"], width=[40, 40, 4, None], height=[40, 40, 4, None],
+        safety=['{"harmless": 0.5}', '{"harmless": 0.1}', None, None], min_side=32, max_aspect_ratio=3.0, min_safety={"harmless": 0.5},
+    )  # fmt: skip
+    assert found == [[], ["blocked"], ["blocked", "too_small"], ["unreachable"]]  # 0.5 is enough, no score is not

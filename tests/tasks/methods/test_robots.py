@@ -4,7 +4,7 @@ import pytest
 from yarl import URL
 
 from tasks.methods.failures import Failure
-from tasks.methods.robots import Robots, opted_out
+from tasks.methods.robots import Robots
 
 RULES = b"User-agent: *\nDisallow: /private/\n\nUser-agent: sluice\nDisallow: /secret/\n"
 
@@ -66,24 +66,53 @@ def test_bytes_that_are_no_text_allow_everything() -> None:
     assert verdicts("sluice", bytes(range(256)), "http://a.example/1.jpg")[0] == [None]
 
 
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ([], False),
-        (["noai"], True),
-        (["index, NoImageAI"], True),
-        (["all", "noai"], True),
-        (["noindex"], False),
-        (["otherbot: noai"], False),
-        (["Sluice: noai"], True),
-        (["noindex, otherbot: noai"], False),
-        (["unavailable_after: 25 Jun 2027 15:00:00 GMT, noai"], True),
-    ],
-)
-def test_x_robots_tag(headers: list[str], expected: bool) -> None:
-    assert opted_out(headers, agent="sluice", directives=frozenset({"noai", "noimageai"})) is expected
+SITE = {
+    "/robots.txt": b"User-agent: *\nDisallow: /private/\nCrawl-delay: 3\n\nUser-agent: sluice\nCrawl-delay: 2.5\n",
+    "/ai.txt": b"User-Agent: *\nDisallow: *.png\n",
+    "/.well-known/tdmrep.json": b'[{"location": "/art/", "tdm-reservation": 1}, {"location": "/art/free/", "tdm-reservation": 0}]',
+}
 
 
-def test_directives_are_a_choice() -> None:
-    assert opted_out(["noindex"], agent="sluice", directives={"noindex"})
-    assert not opted_out(["noai"], agent="sluice", directives=set())
+def asked_for(honoured: set[str], *paths: str) -> tuple[list[str | float | None], list[str]]:
+    asked: list[str] = []
+
+    async def read(url: URL) -> bytes:
+        asked.append(url.path)
+        if url.path not in SITE:
+            raise Failure("http_404", http_status=404)
+        return SITE[url.path]
+
+    async def run() -> list[str | float | None]:
+        robots, found, under_way = Robots("sluice", frozenset(honoured)), [], {}
+        for path in paths:
+            try:
+                found.append(await robots.check(URL(f"http://a.example{path}"), read, under_way))
+            except Failure as failure:
+                found.append(failure.detail)
+        return found
+
+    return asyncio.run(run()), asked
+
+
+def test_only_the_files_of_honoured_wishes_are_read() -> None:
+    paths = ("/private/1.jpg", "/1.png", "/art/1.jpg", "/art/free/1.jpg")
+    assert asked_for({"ai_txt"}, *paths) == ([0.0, "ai_txt", 0.0, 0.0], ["/ai.txt"])
+    assert asked_for({"tdm_file"}, *paths) == ([0.0, 0.0, "tdm", 0.0], ["/.well-known/tdmrep.json"])
+    found, asked = asked_for({"robots", "ai_txt", "tdm_file"}, *paths)
+    assert found == [2.5, "ai_txt", "tdm", 2.5]
+    assert asked == ["/robots.txt", "/ai.txt", "/.well-known/tdmrep.json"]
+
+
+def test_a_site_that_is_not_there_is_asked_for_one_file() -> None:
+    asked: list[str] = []
+
+    async def read(url: URL) -> bytes:
+        asked.append(url.path)
+        raise Failure("timeout")
+
+    async def run() -> None:
+        with pytest.raises(Failure, match="timeout"):
+            await Robots("sluice", frozenset({"robots", "ai_txt"})).check(URL("http://a.example/1.jpg"), read, {})
+
+    asyncio.run(run())
+    assert asked == ["/robots.txt"]

@@ -1,0 +1,50 @@
+"""Watch a command: its CPU seconds, and the largest memory that it and its children held together."""
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+@dataclass(frozen=True)
+class Used:
+    """What a command took. Memory is the sum of the resident sets of all its processes, looked at five times a second."""
+
+    returncode: int
+    seconds: float
+    cpu_seconds: float
+    peak_memory_mb: float
+
+
+def watched(command: Sequence[str], folder: Path) -> Used:
+    """Run a command in a folder; its output goes to standard error."""
+    before = _cpu_seconds()
+    began = time.monotonic()
+    process = subprocess.Popen(command, cwd=folder, stdout=sys.stderr)
+    tree, peak = psutil.Process(process.pid), 0
+    while process.poll() is None:
+        peak = max(peak, _resident(tree))
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return Used(process.returncode, time.monotonic() - began, _cpu_seconds() - before, peak / 1e6)
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _resident(tree: psutil.Process) -> int:
+    total = 0
+    with suppress(psutil.Error):
+        for process in [tree, *tree.children(recursive=True)]:
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+    return total

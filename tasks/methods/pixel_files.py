@@ -1,0 +1,37 @@
+"""Decode tar shards: pictures of one size, written to their places in a file that is mapped into memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tasks.methods.pictures import squares
+from tasks.methods.tars import read_images
+
+DECODED_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """One tar's share of the work: the places in the file of pixels that each key's picture goes to."""
+
+    tar: Path
+    places: dict[str, list[int]]
+
+
+def decode_tar(job: Decoding, file: Path, shape: tuple[int, ...]) -> None:
+    """Write one tar's pictures to their places in `file`, (n, side, side, 3) uint8."""
+    pictures = np.memmap(file, np.uint8, "r+", shape=shape)
+    waiting: list[tuple[str, bytes]] = []
+
+    def flush() -> None:
+        for (key, _), picture in zip(waiting, squares([data for _, data in waiting], shape[1]), strict=True):
+            pictures[job.places[key]] = picture
+        waiting.clear()
+
+    for found in read_images(job.tar, job.places.keys()):
+        waiting.append(found)
+        if len(waiting) == DECODED_AT_ONCE:
+            flush()
+    flush()
+    pictures.flush()

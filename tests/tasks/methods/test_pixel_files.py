@@ -1,0 +1,25 @@
+"""Pictures out of a tar, each at its places."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tasks.methods.pixel_files import Decoding, decode_tar
+from tasks.methods.tars import Entry, write_images
+
+
+def test_pictures_land_at_their_places_and_nowhere_else(tmp_path: Path) -> None:
+    entries = []
+    for number in range(4):
+        stream = BytesIO()
+        Image.fromarray(np.full((6, 6, 3), 40 * number, np.uint8)).save(stream, "PNG")
+        entries.append(Entry(f"{number:09d}", "png", stream.getvalue(), "", {}))
+    write_images(tmp_path / "0.tar", entries)
+    file, shape = tmp_path / "pixels", (5, 6, 6, 3)
+    np.memmap(file, np.uint8, "w+", shape=shape)[:] = 7
+    decode_tar(Decoding(tmp_path / "0.tar", {"000000003": [0], "000000001": [2, 4]}), file, shape)
+    found = np.memmap(file, np.uint8, "r", shape=shape)
+    assert [int(picture[0, 0, 0]) for picture in found] == [120, 7, 40, 7, 40]
+    assert (found == found[:, :1, :1]).all()
