@@ -123,7 +123,7 @@ def test_large_pictures_are_decoded_beside_the_event_loop(tmp_path: Path) -> Non
         return Outcome({"status": "ok"}, "jpg", fetched.body)
 
     log = Log(tmp_path, {"/00": [answer(bytes(LARGE_BYTES))], "/01": [answer(bytes(LARGE_BYTES - 1))]}, [["/00", "/01"]], outcome=outcome)
-    log.run()
+    log.run(max_bytes=2 * LARGE_BYTES)
     assert threads == {LARGE_BYTES: False, LARGE_BYTES - 1: True}
 
 
