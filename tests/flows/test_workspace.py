@@ -1,6 +1,9 @@
 """The real graph on a real server: a new demo crawl comes in, a poisoned one doesn't, and what was there stays as it was."""
 
+import json
 import shutil
+import subprocess
+import sys
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,8 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import REPO
 from tests.flows.site import Site
+from tests.workspace import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 LEFT_BEHIND = shutil.ignore_patterns(".venv", ".git", ".prefect", ".sluice", "cache", "tmp", "__pycache__", ".*_cache", "inbox", "*.tmp")
@@ -37,12 +40,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A copy of this checkout as `dvc repro` left it."""
-    if not (REPO / "dvc.lock").is_file() or not (REPO / "data" / "curated").is_dir():
-        pytest.skip("nothing is built here: run `dvc repro` first")
+def site(finished, tmp_path_factory):
+    """A copy of the toy workspace as `dvc repro` left it, with a server and a worker of its own."""
     folder = tmp_path_factory.mktemp("real") / "workspace"
-    shutil.copytree(REPO, folder, ignore=LEFT_BEHIND)
+    shutil.copytree(finished, folder, ignore=LEFT_BEHIND)
     (folder / ".dvc" / "config").write_text(CONFIG)
     found = Site(folder)
     try:
@@ -76,13 +77,17 @@ def stamps(folder: Path) -> dict[str, int]:
 
 
 def rows(folder: Path, crawl: str) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in (folder / "data" / "curated").rglob(f"crawl={crawl}/*.parquet"))
+    """Rows of the crawl in the catalog."""
+    command = [sys.executable, "-m", "tasks.cli", "query", f"SELECT count(*) AS n FROM samples WHERE crawl = '{crawl}'", "--format", "json"]
+    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)[0]["n"]
 
 
 def test_a_poisoned_crawl_is_refused_and_the_next_good_one_taken_in(site, web, tmp_path):
     manifest, address = web
     before, params = stamps(site.folder), (site.folder / "params.yaml").read_bytes()
     assert len(before) > 6
+    assert rows(site.folder, "demo-3") == 0
 
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("picture,words\n1,2\n")
