@@ -50,6 +50,16 @@ def test_the_catalog_answers(finished):
     assert json.loads(done.stdout) == [{"n": rows}]
 
 
+def test_learning_curves_are_dvc_plots(finished):
+    command = [sys.executable, "-m", "dvc", "plots", "show", "--json"]
+    done = subprocess.run(command, cwd=finished, capture_output=True, text=True, env=environment(finished), check=True)
+    shown = json.loads(done.stdout)["data"]
+    assert set(shown) == {f"reports/metrics/pretrain/{arm}-0.json" for arm in ("raw", "curated")}
+    points = shown["reports/metrics/pretrain/raw-0.json"][0]["content"]["data"]["values"]
+    assert len(points) >= 3
+    assert all({"step", "accuracy"} <= set(point) for point in points)
+
+
 def test_parquet_is_laid_out_for_sql(finished):
     file = next((finished / "data/curated/samples/crawl=demo-1").glob("*.parquet"))
     metadata = pq.ParquetFile(file).metadata
