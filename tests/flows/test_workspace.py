@@ -16,7 +16,7 @@ from tests.flows.site import Site
 from tests.workspace import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-LEFT_BEHIND = shutil.ignore_patterns(".venv", ".git", ".prefect", ".sluice", "cache", "tmp", "__pycache__", ".*_cache", "inbox", "*.tmp")
+LEFT_BEHIND = shutil.ignore_patterns(".venv", ".git", ".prefect", ".sluice", "tmp", "__pycache__", ".*_cache", "inbox", "*.tmp")
 CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n    autostage = false\n"
 
 
