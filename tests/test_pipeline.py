@@ -54,7 +54,7 @@ def test_learning_curves_are_dvc_plots(finished):
     command = [sys.executable, "-m", "dvc", "plots", "show", "--json"]
     done = subprocess.run(command, cwd=finished, capture_output=True, text=True, env=environment(finished), check=True)
     shown = json.loads(done.stdout)["data"]
-    assert set(shown) == {f"reports/metrics/pretrain/{arm}-0.json" for arm in ("raw", "curated")}
+    assert {f"reports/metrics/pretrain/{arm}-0.json" for arm in ("raw", "curated")} <= set(shown)  # git brings the demo's too
     points = shown["reports/metrics/pretrain/raw-0.json"][0]["content"]["data"]["values"]
     assert len(points) >= 3
     assert all({"step", "accuracy"} <= set(point) for point in points)
