@@ -52,7 +52,7 @@ def test_every_table_and_column_stands_in_the_reference(reference):
 def test_every_command_stands_in_the_reference(reference):
     for path in (REPO / "tasks/commands").glob("*.py"):
         if "\ndef run(arguments" in path.read_text():
-            assert re.search(rf"^## sluice {path.stem}\b", reference["commands"], re.MULTILINE), path.stem
+            assert re.search(rf"^## sluice (crawl )?{path.stem}\b", reference["commands"], re.MULTILINE), path.stem
     assert "usage: sluice explore" in reference["commands"]
 
 
