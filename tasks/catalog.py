@@ -1,7 +1,8 @@
 """Catalog: the DuckDB file that analysts open, out of the curated table, its evidence and the record of runs.
 
 The file holds views, macros and tallies (counts that would else be counted at every question). What no other stage writes, the concepts
-and the runs, lies beside it as Parquet. All paths are relative to the file's own folder.
+and the runs, lies beside it as Parquet. All paths are relative to the file's own folder. `fetches` and `reviews` grow outside the graph:
+they are read as they are when the catalog is opened, so that the file doesn't change with them.
 """
 
 import json
@@ -14,23 +15,15 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.contracts.fetches import CONTRACT as FETCHES
+from tasks.contracts.reviews import CONTRACT as REVIEWS
 from tasks.core.concepts import load_concepts
 from tasks.core.files import write_atomically
 from tasks.core.lineage import read_runs
 from tasks.core.stage import Metrics, main
-from tasks.core.tables import Artifact, Source, column
-from tasks.methods.catalog import (
-    Macro,
-    View,
-    concepts_view,
-    crawls_view,
-    funnel_view,
-    macros,
-    neighbors_view,
-    stored_tallies,
-    table_view,
-    tallies_view,
-)
+from tasks.core.tables import Artifact, Contract, Source, column
+from tasks.methods.catalog import Macro, View, live_view, table_view
+from tasks.methods.catalog_views import concepts_view, crawls_view, funnel_view, macros, neighbors_view, stored_tallies, tallies_view
 from tasks.methods.reasons import Reason
 from tasks.methods.sql import ROOT, literal
 
@@ -86,6 +79,8 @@ def catalog(
         neighbors_view(neighbors.contract.schema, files(neighbors, folder)),
         plain_view(predictions, folder),
         table_view("runs", "One row per run of a stage that was recorded when the catalog was built", RUNS, ["runs.parquet"]),
+        growing_view(FETCHES, folder),
+        growing_view(REVIEWS, folder),
     ]
     return build(folder / DATABASE, [*views, *macros()])
 
@@ -93,6 +88,13 @@ def catalog(
 def plain_view(source: Source, folder: Path) -> View:
     """The view that shows a table as its contract describes it."""
     return table_view(source.contract.name, source.contract.doc, source.contract.schema, files(source, folder))
+
+
+def growing_view(contract: Contract, folder: Path) -> View:
+    """The view of a table that lies outside the graph; where the catalog is opened without it, the view is there and has no rows."""
+    write_parquet(folder / f"{contract.name}.parquet", [], contract.schema)
+    doc = f"{contract.doc}; as it is when the catalog is opened by sluice, and empty where the workspace has none"
+    return live_view(contract.name, doc, contract.schema, f"{contract.name}.parquet")
 
 
 def files(source: Source, folder: Path) -> list[str]:

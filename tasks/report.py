@@ -28,11 +28,10 @@ from tasks.methods import report_picks as picks
 from tasks.methods import report_queries as queries
 from tasks.methods.alignment import matrix
 from tasks.methods.report_browse import concept_rows
-from tasks.methods.report_charts import paired_histogram
 from tasks.methods.report_concepts import concept_cards
-from tasks.methods.report_contents import bought, judged, mapped, rows_in
+from tasks.methods.report_contents import bought, figures, judged, mapped, rows_in
 from tasks.methods.report_dependence import TOLD, dependence, truth_correlations
-from tasks.methods.report_page import MEANINGS, SECTIONS, render, words
+from tasks.methods.report_page import MEANINGS, render
 from tasks.methods.report_pictures import thumbnail
 from tasks.methods.tars import read_images
 
@@ -88,7 +87,7 @@ def report(
     known = load_concepts(concepts.path)
     evaluated = read_json(evaluate.path)
     with queries.open_tables({name: (files_of(source), source.contract.schema) for name, source in tables.items()}) as connection:
-        context = figures(connection, known, crawls, params)
+        context = figures(connection, len(known), crawls, bins=params.bins, most_rows=params.max_rows, most_matrix=params.max_matrix)
         context |= rows_to_show(connection, known, prototypes, params)
         context |= bought(connection, evaluated, read_curves(models.path))
         context |= judged(
@@ -127,33 +126,6 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_curves(folder: Path) -> dict[str, list[dict[str, str]]]:
     """The training curves, by ARM-SEED."""
     return {path.parent.name: list(csv.DictReader(path.read_text().splitlines())) for path in sorted(folder.glob("*/curve.csv"))}
-
-
-def figures(connection: duckdb.DuckDBPyConnection, known: Sequence[Concept], crawls: Sequence[str], params: ReportParams) -> dict[str, Any]:
-    """Counts, spreads and charts."""
-    totals, reasons = queries.totals(connection), queries.rows_per_reason(connection)
-    spreads = queries.histograms(connection, bins=params.bins)
-    per_crawl = {row["crawl"]: row for row in queries.rows_per_crawl(connection)}
-    per_concept = queries.concept_figures(connection, limit=len(known))
-    judged = [row for row in per_concept if row["n_judged"]]
-    return {
-        "crawls": list(crawls),
-        "sections": SECTIONS,
-        "totals": totals,
-        "reasons": reasons,
-        "funnel": label.funnel(reasons, [(reason.value, meaning) for reason, meaning in MEANINGS.items()], n_rows=totals["n_rows"]),
-        "per_crawl": [per_crawl[crawl] for crawl in crawls if crawl in per_crawl],
-        "worst": sorted(judged, key=lambda row: (row["n_right"] / row["n_judged"], row["concept"]))[: params.max_rows],
-        "matrix": label.matrix(queries.confusion(connection), limit=params.max_matrix),
-        "spreads": [
-            {
-                "name": name,
-                "meaning": label.SPREADS[name],
-                "chart": paired_histogram(kept=counts[True], dropped=counts[False], title=f"{words(name)}: kept and dropped rows"),
-            }
-            for name, counts in spreads.items()
-        ],
-    }
 
 
 def rows_to_show(

@@ -3,6 +3,9 @@
 `predictor: network` trains small networks on the pixels, fold by fold; `predictor: probe` fits linear probes on the embeddings and reads
 no image, which is the mode for a strong pretrained encoder. Rows of the test split get scores and shape nothing. Without a given concept
 there is no label to be wrong: label_score is 1, given_probability null, and the detectors judge the suggested concept.
+
+What a person confirmed or corrected is learnt as known; the row's own scores stay the machine's, so that the two can be compared. A drop
+doesn't say what the picture shows: it is for `curate` alone.
 """
 
 import logging
@@ -28,6 +31,7 @@ from tasks.methods.networks import NetworkSettings
 from tasks.methods.outliers import ranks
 from tasks.methods.pictures import squares
 from tasks.methods.posterior import Beliefs
+from tasks.methods.reviews import applied
 from tasks.methods.rounds import first_targets, network_rounds, probe_rounds
 from tasks.methods.samples import ALIGNED, Samples, align, align_samples
 from tasks.methods.suggestions import suggestions, text_scores, word_fit
@@ -92,6 +96,7 @@ class Rows:
     alt_texts: list[str]
     matched: np.ndarray
     text_similarity: np.ndarray
+    reviewed: np.ndarray
 
 
 def score(
@@ -101,6 +106,7 @@ def score(
     neighbors: Source,
     matches: Source,
     duplicates: Source,
+    reviews: Source,
     concepts: Artifact,
     scores: Sink,
     params: ScoreParams,
@@ -110,7 +116,7 @@ def score(
     """Scores of every indexed sample."""
     known = load_concepts(concepts.path)
     names = [concept.name for concept in known]
-    rows = read_rows(records, embeddings, neighbors, matches, duplicates, names)
+    rows = read_rows(records, embeddings, neighbors, matches, duplicates, reviews, names)
     texts = read_texts(
         rows.alt_texts, rows.samples.weights, named_words(known), min_count=params.min_word_count, start_count=params.concept_word_count
     )
@@ -118,12 +124,15 @@ def score(
     table, measured = score_table(rows, names, beliefs, text_log_ratio, np.diff(texts.matrix.indptr) > 0, params)
     scores.write_whole(table)
     log.info("score: %d samples by %s, %.3f of them off-topic", len(rows.samples.given), params.predictor, measured["off_topic_share"])
+    log.info("score: learnt from people about %d samples", int((rows.reviewed >= 0).sum()))
     return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary)}
 
 
-def read_rows(records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, names: list[str]) -> Rows:
+def read_rows(
+    records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, reviews: Source, names: list[str]
+) -> Rows:
     """Everything about the indexed samples, aligned to the index."""
-    graph, recorded = neighbors.table(), records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept"])
+    graph, recorded = neighbors.table(), records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept", "sha256"])
     embedded, copies = (
         embeddings.table(["sample_id", "image_embedding"]),
         duplicates.table(ALIGNED),
@@ -137,7 +146,10 @@ def read_rows(records: Source, embeddings: Source, neighbors: Source, matches: S
     shards = [f"{crawl}/{shard}" for crawl, shard in zip(recorded["crawl"].to_pylist(), recorded["shard"].to_pylist(), strict=True)]
     fit = np.asarray(matched["text_similarity"].to_numpy(), np.float64)
     texts = recorded["alt_text"].to_pylist()
-    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances / np.maximum(chances.sum(1, keepdims=True), 1e-9), fit)
+    ids, hashes, concepts = (recorded[name].to_pylist() for name in ("sample_id", "sha256", "concept"))
+    reviewed = codes(applied(ids, hashes, concepts, reviews.table().to_pylist())[1], names)
+    chances /= np.maximum(chances.sum(1, keepdims=True), 1e-9)
+    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances, fit, reviewed)
 
 
 def named_words(known: list[Concept]) -> list[list[str]]:
@@ -152,12 +164,12 @@ def judge(
     rows: Rows, texts: Texts, images: Artifact, params: ScoreParams, shared: SharedParams, settings: Settings
 ) -> tuple[Beliefs, np.ndarray]:
     """(beliefs, log ratio (n,) of how well each text fits its image) by the predictor that params name."""
-    targets = first_targets(rows.samples.given, rows.matched)
+    targets = first_targets(rows.samples.given, rows.matched, rows.reviewed)
     p, f = params.network, params.fusion
     fusion = FusionSettings(f.rounds, f.steps, f.transition_strength, f.smoothing, f.first_empty_share, f.l2, f.probe_steps, f.subfolds)
     common = (rows.samples.folds, rows.samples.given, texts, rows.samples.weights, rows.samples.groups)
     if params.predictor == "probe":
-        beliefs = probe_rounds(rows.samples.embeddings, targets, *common, fusion=fusion)
+        beliefs = probe_rounds(rows.samples.embeddings, targets, *common, fusion=fusion, reviewed=rows.reviewed)
         fit = np.log((beliefs.image * text_ratio(texts, beliefs.words, beliefs.prior)).sum(1))
         rank = np.clip(ranks(np.nan_to_num(rows.text_similarity), ~np.isnan(rows.text_similarity) & (rows.samples.weights > 0)), 0.01, 0.99)
         return beliefs, fit + np.where(np.isnan(rows.text_similarity), 0.0, np.log(rank / (1 - rank)))
@@ -176,6 +188,7 @@ def judge(
         fusion=fusion,
         seed=shared.seed,
         progress=lambda _: next(trained, None),
+        reviewed=rows.reviewed,
     )
     frequencies = np.average(words, axis=0, weights=rows.samples.weights) if rows.samples.weights.sum() else words.mean(0)
     return beliefs, word_fit(words, word_probs, frequencies)

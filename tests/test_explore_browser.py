@@ -135,7 +135,8 @@ def test_a_verdict_by_key_is_saved_and_the_next_run_follows_it(unjudged, shots):
     assert said == expected
     output = repro(finished, "curate").stdout
     assert "Running stage 'curate'" in output
-    assert "Running stage 'score'" not in output
+    assert "Running stage 'score'" in output
+    assert "Running stage 'embed" not in output
     after = samples(finished)
     assert (after[first]["reviewed"], after[first]["keep"], after[first]["curated_concept"]) == (
         "confirmed",

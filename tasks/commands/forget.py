@@ -1,7 +1,7 @@
 """Forget: images and all that was made of them leave every file of the dataset, and no later crawl brings them back.
 
 A journal says what is to go before anything goes; every step can be repeated, so that a killed run is ended by `--resume`. What goes is
-gone from tars, tables, index, catalog, report, exports, DVC's cache and remotes that are folders; a receipt says what is left to do.
+gone from tars, tables, lineage, index, catalog, report, exports, DVC's cache and remotes; a receipt says what is left to do.
 """
 
 import argparse
@@ -19,14 +19,16 @@ import numpy as np
 
 from tasks.commands.crawl import dvc
 from tasks.commands.export import noted_exports, write_export
-from tasks.commands.forget_cache import affected_tags, clean, commit, current_objects, folder_objects, md5_of, read_stores
+from tasks.commands.forget_cache import affected_tags, clean, commit, current_objects, folder_objects, md5_of, objects, read_stores
 from tasks.commands.forget_files import data_folders, edit_graph, edit_index, edit_table, edit_tar, parquet_files, positions
+from tasks.commands.forget_remote import clean_remote
 from tasks.commands.forget_search import Request, chosen_records, found_wanted, tars_of
 from tasks.commands.output import write_line
 from tasks.core.errors import SluiceError
 from tasks.core.files import digest_of, write_atomically
 from tasks.core.forgotten import Forgotten, read_forgotten, write_forgotten
 from tasks.core.graph import read_graph
+from tasks.core.lineage import FETCHES
 from tasks.core.params import read_params
 from tasks.core.tables import to_json
 from tasks.methods.forgetting import Wanted
@@ -138,7 +140,7 @@ def carry_out(journal: Journal) -> Path:
     if len(positions(index_folder(), wanted)):
         edit_index(index_folder(), gone, journal.note)
     edit_graph(folders, gone, journal.token, journal.note)
-    for path in parquet_files(folders):
+    for path in parquet_files([*folders, FETCHES]):
         removed[path.parts[1] if len(path.parts) > 1 else path.name] += edit_table(path, wanted, forgotten, crawls, journal.note)
     journal.removed = {name: count for name, count in sorted(removed.items()) if count}
     journal.save()
@@ -190,17 +192,19 @@ def write_receipt(journal: Journal) -> Path:
     inside = folder_objects(stores.folders)
     replaced = set(journal.replaced) - current_objects(crawls_folder(), inside)
     cleaned = {str(folder): clean(folder, journal.wanted, replaced) for folder in stores.folders}
-    doomed = frozenset(name for names in cleaned.values() for name in names)
+    doomed = frozenset(name for names in cleaned.values() for name in names) | replaced
+    harmless = {name for name, _ in objects(stores.folders[0])}  # what the cache still has was looked into
+    remotes = {name: clean_remote(name, journal.wanted, doomed, harmless) for name in stores.others}
     receipt: dict[str, Any] = {
         "forgotten": {"samples": journal.samples, "images": journal.images, "sha256": journal.digests, "hosts": journal.hosts},
         "started": journal.started,
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "removed": journal.removed,
         "exports_made_anew": sorted(set(journal.exports)),
-        "objects_deleted": cleaned,
+        "objects_deleted": cleaned | {name: found for name, found in remotes.items() if found is not None},
         "left": {
             "models_that_saw_it": models() if journal.removed.get("images") else [],
-            "remotes_not_reached": {name: sorted(doomed) for name in stores.others},
+            "remotes_not_reached": {name: sorted(doomed) for name, found in remotes.items() if found is None},
             "tags_to_issue_again": affected_tags(doomed, inside),
         },
     }

@@ -1,4 +1,4 @@
-"""Clean DVC's stores: commit the new state of the workspace, then delete every object, here and on local remotes, that holds an image.
+"""Clean DVC's stores: commit the new state of the workspace, then delete every object that holds an image, here and on remotes in folders.
 
 An object of an older version is looked into: tars by what their KEY.json says, Parquet files by ids, addresses, hashes and bytes, all
 else by a search for the ids and addresses as text.
@@ -7,7 +7,7 @@ else by a search for the ids and addresses as text.
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
@@ -95,20 +95,19 @@ def clean(store: Path, wanted: Wanted, doomed: Iterable[str]) -> list[str]:
     known = dict(objects(store))
     found = {name for name in doomed if name in known}
     found |= {name for name, path in known.items() if name not in found and not name.endswith(".dir") and holds(path, wanted)}
-    found |= beside_rows(known, found)
+    found |= beside_rows([path for name, path in known.items() if name.endswith(".dir")], known, found)
     for name in sorted(found):
         known[name].unlink(missing_ok=True)
     return sorted(found)
 
 
-def beside_rows(known: dict[str, Path], found: set[str]) -> set[str]:
-    """Vectors and index of older versions, told by the rows that lie in the same folder."""
+def beside_rows(lists: Iterable[Path], known: Container[str], found: Container[str]) -> set[str]:
+    """The `known` vectors and indexes of older versions, told by the rows beside them; `lists` are DVC's objects of folders."""
     more: set[str] = set()
-    for name, path in known.items():
-        if name.endswith(".dir"):
-            entries = json.loads(path.read_text())
-            if any(entry["relpath"] == ROWS and entry["md5"] in found for entry in entries):
-                more |= {entry["md5"] for entry in entries if entry["md5"] in known}
+    for path in lists:
+        entries = json.loads(path.read_text())
+        if any(entry["relpath"] == ROWS and entry["md5"] in found for entry in entries):
+            more |= {entry["md5"] for entry in entries if entry["md5"] in known}
     return more
 
 

@@ -1,4 +1,4 @@
-"""Reviews: one row per verdict of a person, never changed and never removed; written by `sluice explore`, used by `curate`."""
+"""Reviews: one row per verdict of a person, never changed and never removed; written by `sluice explore`, used by `score` and `curate`."""
 
 import pyarrow as pa
 

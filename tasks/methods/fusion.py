@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.methods.networks import FoldOutput
-from tasks.methods.posterior import Beliefs, first_image_log_probs, infer
+from tasks.methods.posterior import Beliefs, first_image_log_probs, infer, taught
 from tasks.methods.probes import out_of_fold_log_probs
 from tasks.methods.text_evidence import Texts, WordModel
 
@@ -38,21 +38,24 @@ def fuse(
     *,
     n_concepts: int,
     settings: FusionSettings,
+    reviewed: np.ndarray | None = None,
 ) -> Beliefs:
     """Beliefs about every row from the networks' outputs, the given concepts and the texts.
 
     groups (n,) int: copies share one and are never parted between a probe's fit and its judgement; weights (n,): 0 for rows that must
-    shape nothing. Outputs have n_concepts targets (a first round) or n_concepts + 1, the last being none of them.
+    shape nothing. Outputs have n_concepts targets (a first round) or n_concepts + 1, the last being none of them. reviewed (n,) int: the
+    concept that a person named, -1 = nobody did: EM and probes learn it.
     """
     n = len(given)
     log_probs = gather(outputs, [output.log_probs for output in outputs], n)
     if log_probs.shape[1] == n_concepts:
         log_probs = first_image_log_probs(log_probs, weights > 0)
-    beliefs = _infer(log_probs, given, texts, weights, settings)
+    beliefs = _infer(log_probs, given, texts, weights, settings, reviewed)
     for _ in range(settings.n_rounds):
-        judged = [_judge(output, beliefs, weights, groups, settings) for output in outputs]
+        believed = taught(beliefs.posterior, reviewed)
+        judged = [_judge(output, believed, beliefs, weights, groups, settings) for output in outputs]
         log_probs = np.log(np.maximum(gather(outputs, judged, n), 1e-9))
-        beliefs = _infer(log_probs, given, texts, weights, settings)
+        beliefs = _infer(log_probs, given, texts, weights, settings, reviewed)
     return beliefs
 
 
@@ -72,19 +75,23 @@ def word_chances(word_probs: np.ndarray, words: WordModel, prior: np.ndarray) ->
     return np.asarray(np.log(np.maximum(word_probs @ (states / states.sum(0)).T, 1e-9)))
 
 
-def _judge(output: FoldOutput, beliefs: Beliefs, weights: np.ndarray, groups: np.ndarray, settings: FusionSettings) -> np.ndarray:
+def _judge(
+    output: FoldOutput, believed: np.ndarray, beliefs: Beliefs, weights: np.ndarray, groups: np.ndarray, settings: FusionSettings
+) -> np.ndarray:
     rows = output.rows
     parts = [output.features, output.log_probs]
     if output.word_probs.shape[1]:
         parts.append(word_chances(output.word_probs, beliefs.words, beliefs.prior))
     features = np.concatenate(parts, axis=1).astype(np.float32)
     subfolds = np.where(weights[rows] > 0, groups[rows] % settings.n_subfolds, -1)
-    targets = beliefs.posterior[rows].astype(np.float32)
+    targets = believed[rows].astype(np.float32)
     judged = out_of_fold_log_probs(features, targets, weights[rows], subfolds, l2=settings.l2, n_steps=settings.probe_steps)
     return np.asarray(np.exp(judged))
 
 
-def _infer(log_probs: np.ndarray, given: np.ndarray, texts: Texts, weights: np.ndarray, settings: FusionSettings) -> Beliefs:
+def _infer(
+    log_probs: np.ndarray, given: np.ndarray, texts: Texts, weights: np.ndarray, settings: FusionSettings, reviewed: np.ndarray | None
+) -> Beliefs:
     return infer(
         log_probs,
         given,
@@ -94,4 +101,5 @@ def _infer(log_probs: np.ndarray, given: np.ndarray, texts: Texts, weights: np.n
         transition_strength=settings.transition_strength,
         smoothing=settings.smoothing,
         first_empty_share=settings.first_empty_share,
+        reviewed=reviewed,
     )

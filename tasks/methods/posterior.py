@@ -40,12 +40,16 @@ def infer(
     transition_strength: float,
     smoothing: float,
     first_empty_share: float,
+    reviewed: np.ndarray | None = None,
 ) -> Beliefs:
     """Run the EM.
 
     image_log_probs (n, K + 1) float: log of the image's chances; given (n,) int, -1 = no concept given; weights (n,) float: what a
     row counts for in every estimate (0 = only judged, as rows of the test split are). `transition_strength` rows of a prior that
     spreads the errors evenly are added to each row of the transition matrix. Dawid and Skene 1979, with soft annotators.
+
+    reviewed (n,) int: the state that a person named, -1 = nobody did. All is estimated as if such a row's state were known, with the
+    weight of any other row; the beliefs about the row itself stay those of image, concept and text.
     """
     n_states = image_log_probs.shape[1]
     emitted = _given_frequencies(given, weights, n_states - 1)
@@ -56,17 +60,28 @@ def infer(
     posterior = without_text
     words: WordModel | None = None
     for _ in range(n_steps):
-        transition = fit_transition(posterior, given, weights, emitted, strength=transition_strength)
-        words = fit_words(texts, posterior, without_text, weights, words, smoothing=smoothing, first_empty_share=first_empty_share)
-        scale, shift = temper(image_log_probs, posterior, weights, scale, shift)
+        believed, untold = taught(posterior, reviewed), taught(without_text, reviewed)
+        transition = fit_transition(believed, given, weights, emitted, strength=transition_strength)
+        words = fit_words(texts, believed, untold, weights, words, smoothing=smoothing, first_empty_share=first_empty_share)
+        scale, shift = temper(image_log_probs, believed, weights, scale, shift)
         image = _softmax(scale * image_log_probs + shift)
-        prior = mean_state(posterior, weights)
+        prior = mean_state(believed, weights)
         without_text = _normalised(image * _given_likelihood(transition, given))
         posterior = _normalised(without_text * text_likelihood(texts, words, prior))
     if words is None:
         raise ValueError(f"n_steps is {n_steps}: the EM needs at least 1 step")
     without_given = _normalised(image * text_likelihood(texts, words, prior))
-    return Beliefs(posterior, without_given, image, transition, mean_state(posterior, weights), words, 1 / scale)
+    prior = mean_state(taught(posterior, reviewed), weights)
+    return Beliefs(posterior, without_given, image, transition, prior, words, 1 / scale)
+
+
+def taught(posterior: np.ndarray, reviewed: np.ndarray | None) -> np.ndarray:
+    """posterior (n, n_states) with certainty in the rows whose state a person named: reviewed (n,) int, -1 = nobody did."""
+    if reviewed is None or not (reviewed >= 0).any():
+        return posterior
+    known, sure = reviewed >= 0, posterior.copy()
+    sure[known] = np.eye(posterior.shape[1], dtype=posterior.dtype)[reviewed[known]]
+    return sure
 
 
 def first_image_log_probs(log_probs: np.ndarray, shaping: np.ndarray) -> np.ndarray:

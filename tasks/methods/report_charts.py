@@ -57,6 +57,35 @@ def dots_with_intervals(
     return _svg(WIDTH, height, title, parts)
 
 
+def shares_with_intervals(
+    rows: Sequence[tuple[str, float, float, float | None, float | None]], *, baseline: str, title: str, x_title: str
+) -> Markup:
+    """One dot per row (name, share across, share upwards, low, high), its interval upright; the baseline's value is drawn through all."""
+    ups = [value for row in rows for value in row[2:] if value is not None]
+    xs, ys = _ticks(0.0, max((row[1] for row in rows), default=1.0)), _ticks(*_span(ups))
+
+    def place(across: float, up: float) -> tuple[float, float]:
+        x = LEFT + (WIDTH - LEFT - RIGHT - 80) * (across - xs[0]) / (xs[-1] - xs[0])
+        return x, TOP + (HEIGHT - TOP - BOTTOM) * (1 - (up - ys[0]) / (ys[-1] - ys[0]))
+
+    right = WIDTH - RIGHT - 80
+    parts = [_line(LEFT, place(0, y)[1], right, place(0, y)[1], "grid") for y in ys]
+    parts += [_text(LEFT - 6, place(0, y)[1] + 4, f"{100 * y:g} %", "end") for y in ys]
+    parts += [_text(place(x, ys[0])[0], HEIGHT - BOTTOM + 15, f"{100 * x:g} %") for x in xs] + [_text(WIDTH / 2, HEIGHT - 3, x_title)]
+    parts += [_line(LEFT, place(0, row[2])[1], right, place(0, row[2])[1], "baseline") for row in rows if row[0] == baseline]
+    taken: list[tuple[float, float]] = []
+    for name, across, up, low, high in rows:
+        kind, (x, y) = "kept" if name == "curated" else "other", place(across, up)
+        if low is not None and high is not None:
+            parts.append(_line(x, place(across, low)[1], x, place(across, high)[1], f"interval {kind}"))
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="dot {kind}"/>')
+        while any(abs(x - other) < 80 and abs(y - above) < 12 for other, above in taken):
+            y += 3
+        taken.append((x, y))
+        parts.append(_text(x + 9, y + 4, name, "start", "name"))
+    return _svg(WIDTH, HEIGHT, title, parts)
+
+
 def lines(
     series: Sequence[tuple[str, str, Sequence[tuple[float, float]]]],
     *,

@@ -8,10 +8,44 @@ import numpy as np
 
 from tasks.methods import report_browse as browse
 from tasks.methods import report_gain as gain
+from tasks.methods import report_label as label
 from tasks.methods import report_map as maps
 from tasks.methods import report_queries as queries
 from tasks.methods import report_tradeoff as tradeoff
+from tasks.methods.report_charts import paired_histogram
+from tasks.methods.report_drift import drift
+from tasks.methods.report_page import MEANINGS, SECTIONS, words
 from tasks.methods.report_training import training_curves
+
+
+def figures(
+    connection: duckdb.DuckDBPyConnection, n_concepts: int, crawls: Sequence[str], *, bins: int, most_rows: int, most_matrix: int
+) -> dict[str, Any]:
+    """Counts, spreads and charts."""
+    totals, reasons = queries.totals(connection), queries.rows_per_reason(connection)
+    spreads = queries.histograms(connection, bins=bins)
+    per_crawl = {row["crawl"]: row for row in queries.rows_per_crawl(connection)}
+    per_concept = queries.concept_figures(connection, limit=n_concepts)
+    with_verdict = [row for row in per_concept if row["n_judged"]]
+    return {
+        "crawls": list(crawls),
+        "sections": SECTIONS,
+        "totals": totals,
+        "reasons": reasons,
+        "funnel": label.funnel(reasons, [(reason.value, meaning) for reason, meaning in MEANINGS.items()], n_rows=totals["n_rows"]),
+        "drift": drift(connection, crawls),
+        "per_crawl": [per_crawl[crawl] for crawl in crawls if crawl in per_crawl],
+        "worst": sorted(with_verdict, key=lambda row: (row["n_right"] / row["n_judged"], row["concept"]))[:most_rows],
+        "matrix": label.matrix(queries.confusion(connection), limit=most_matrix),
+        "spreads": [
+            {
+                "name": name,
+                "meaning": label.SPREADS[name],
+                "chart": paired_histogram(kept=counts[True], dropped=counts[False], title=f"{words(name)}: kept and dropped rows"),
+            }
+            for name, counts in spreads.items()
+        ],
+    }
 
 
 def bought(
@@ -25,6 +59,7 @@ def bought(
         "verdict": evaluated.get("sentence", "What the cleaning bought is not measured yet."),
         "headline": compared[0].treated if compared else None,
         "n_clean": n_clean,
+        "against_share": gain.against_share(evaluated),
         "comparisons": [{"figure": one.figure, "arms": one.arms, "chart": gain.chart(one)} for one in compared],
         "arms": arms,
         "measures": others,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from tasks.methods.report_charts import dots_with_intervals
+from tasks.methods.report_charts import dots_with_intervals, shares_with_intervals
 
 BASELINE, TREATED = "raw", "curated"
 ORDER = (BASELINE, "random", TREATED)
@@ -81,6 +81,17 @@ def chart(comparison: Comparison) -> Markup:
     rows = [(arm.arm, arm.value, _end(base, arm.low), _end(base, arm.high), arm.seeds) for arm in comparison.arms]
     said = ", ".join(f"{arm.arm} {100 * arm.value:.1f} %" for arm in comparison.arms)
     return dots_with_intervals(rows, baseline=BASELINE, title=f"{comparison.figure.replace('_', ' ')}: {said}")
+
+
+def against_share(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Accuracy against the share of the raw arm's rows that each arm keeps: `evaluate`'s table, and its chart if it has such shares."""
+    rows = [{**row, **{end: (row["gain"] or {}).get(end) for end in ("mean", "low", "high")}} for row in metrics.get("bought", ())]
+    shown = [row for row in rows if row["share_kept"] is not None]
+    base = next((row["accuracy"] for row in shown if row["arm"] == BASELINE), 0.0)
+    said = ", ".join(f"{row['arm']} {100 * row['accuracy']:.1f} % of {100 * row['share_kept']:.0f} %" for row in shown)
+    points = [(row["arm"], row["share_kept"], row["accuracy"], _end(base, row["low"]), _end(base, row["high"])) for row in shown]
+    drawn = shares_with_intervals(points, baseline=BASELINE, title=f"Accuracy by share kept: {said}", x_title="share of the rows kept")
+    return {"rows": rows, "chart": drawn if len(shown) > 1 else None}
 
 
 def by_concept(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -12,6 +12,7 @@ SECTIONS = (
     *(("funnel", "Where the rows went"), ("tradeoff", "Purity against yield"), ("gain", "What the cleaning bought")),
     *(("kept", "What is kept"), ("dropped", "What is dropped"), ("browse", "Look through it"), ("boundary", "Close calls")),
     *(("concepts", "The concepts"), ("confusion", "Given against suggested"), ("map", "The map"), ("scores", "Scores")),
+    ("drift", "Crawl against crawl"),
     *(("label", "Nutrition label"), ("next", "What to look at next"), ("making", "How it was made")),
 )
 MEANINGS = {

@@ -11,17 +11,20 @@ import numpy as np
 
 from tasks.methods.fusion import FusionSettings, fuse, gather
 from tasks.methods.networks import FoldOutput, NetworkSettings, out_of_fold_outputs
-from tasks.methods.posterior import Beliefs
+from tasks.methods.posterior import Beliefs, taught
 from tasks.methods.probes import out_of_fold_log_probs
 from tasks.methods.text_evidence import Texts
 
 
-def first_targets(given: np.ndarray, matched: np.ndarray) -> np.ndarray:
-    """(n, n_concepts) float32: the given concept where there is one, else the prototypes' probabilities `matched` (n, n_concepts)."""
+def first_targets(given: np.ndarray, matched: np.ndarray, reviewed: np.ndarray | None = None) -> np.ndarray:
+    """(n, n_concepts) float32: what a person named, else the given concept, else the prototypes' probabilities `matched` (n, n_concepts).
+
+    given and reviewed (n,) int: number of the concept, -1 = none.
+    """
     targets = matched.astype(np.float32).copy()
     known = given >= 0
     targets[known] = np.eye(matched.shape[1], dtype=np.float32)[given[known]]
-    return targets
+    return taught(targets, reviewed)
 
 
 def network_rounds(
@@ -38,18 +41,20 @@ def network_rounds(
     fusion: FusionSettings,
     seed: int,
     progress: Callable[[int], object] | None = None,
+    reviewed: np.ndarray | None = None,
 ) -> tuple[Beliefs, np.ndarray]:
     """(beliefs, word_probs (n, n_words) float64) after one round of fold networks per entry of `rounds`.
 
     images (n, side, side, 3) uint8; targets (n, n_concepts) of the first round; later ones learn the beliefs of the round before.
+    reviewed (n,) int: the concept that a person named, -1 = nobody did: it is learnt, and not the row's own score.
     """
     n_concepts = targets.shape[1]
     outputs: list[FoldOutput] = []
     beliefs: Beliefs | None = None
     for number, settings in enumerate(rounds):
-        learned = targets if beliefs is None else beliefs.posterior.astype(np.float32)
+        learned = targets if beliefs is None else taught(beliefs.posterior, reviewed).astype(np.float32)
         outputs = out_of_fold_outputs(images, learned, words, folds, settings=settings, seed=seed + 100 * number, progress=progress)
-        beliefs = fuse(outputs, given, texts, weights, groups, n_concepts=n_concepts, settings=fusion)
+        beliefs = fuse(outputs, given, texts, weights, groups, n_concepts=n_concepts, settings=fusion, reviewed=reviewed)
     if beliefs is None:
         raise ValueError("no round of networks: give at least one number of epochs")
     return beliefs, gather(outputs, [output.word_probs for output in outputs], len(given))
@@ -65,8 +70,9 @@ def probe_rounds(
     groups: np.ndarray,
     *,
     fusion: FusionSettings,
+    reviewed: np.ndarray | None = None,
 ) -> Beliefs:
     """Beliefs by linear probes on features (n, d) that are the same for all folds, such as a pretrained encoder's."""
     log_probs = out_of_fold_log_probs(features, targets, weights, folds, l2=fusion.l2, n_steps=fusion.probe_steps)
     output = FoldOutput(np.arange(len(given)), log_probs, np.zeros((len(given), 0), np.float32), features.astype(np.float32))
-    return fuse([output], given, texts, weights, groups, n_concepts=targets.shape[1], settings=fusion)
+    return fuse([output], given, texts, weights, groups, n_concepts=targets.shape[1], settings=fusion, reviewed=reviewed)

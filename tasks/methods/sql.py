@@ -19,6 +19,7 @@ QUIET: dict[str, str | bool | int | float | list[str]] = {  # nothing is fetched
 }
 ROOT = "root"  # the variable in which the views look for the folder that their paths start from
 EXPLAIN = re.compile(r"\s*explain\s+(?:analyze\s+)?", re.IGNORECASE)
+DVC_OBJECT = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}\Z")
 Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -34,14 +35,19 @@ class Catalog:
         self._connection = connection
         self._spill = spill
 
-    def harden(self, path: Path, folders: Sequence[Path]) -> None:
-        """Attach the database and shut everything else; there is no way back."""
-        allowed = ", ".join(literal(f"{folder}/") for folder in folders)
+    def harden(self, path: Path, folders: Sequence[Path], live: Mapping[str, Path]) -> None:
+        """Attach the database, say where the `live` tables lie, and shut everything else; there is no way back."""
+        there = {name: folder for name, folder in live.items() if next(folder.rglob("*.parquet"), None)}  # DuckDB refuses an empty list
+        patterns = {name: escaped(folder) for name, folder in there.items()}  # DuckDB judges both the pattern and the file
+        allowed = ", ".join(literal(f"{folder}/") for folder in (*folders, *there.values(), *patterns.values()))
+        linked = ", ".join(literal(str(file)) for file in targets(folders))
         for statement in (
             f"ATTACH {literal(str(path))} AS sluice (READ_ONLY)",
             "USE sluice",
             f"SET VARIABLE {ROOT} = {literal(f'{path.parent}/')}",
+            *(f"SET VARIABLE {identifier(name)} = [{literal(f'{pattern}/**/*.parquet')}]" for name, pattern in patterns.items()),
             f"SET allowed_directories = [{allowed}]",
+            f"SET allowed_paths = [{linked}]",
             "SET enable_external_access = false",
             "SET lock_configuration = true",
         ):
@@ -95,11 +101,13 @@ class Catalog:
         self.close()
 
 
-def open_catalog(path: Path, root: Path, folders: Sequence[Path], limits: Mapping[str, str] | None = None) -> Catalog:
+def open_catalog(
+    path: Path, root: Path, folders: Sequence[Path], limits: Mapping[str, str] | None = None, live: Mapping[str, Path] | None = None
+) -> Catalog:
     """Open the catalog at `path` for reading, from any working directory.
 
     SQL can read files in `folders` (relative to `root`) and nowhere else; `limits` are further settings of DuckDB, such as memory_limit.
-    Raises ValueError if there is no catalog.
+    `live` names the folders (relative to `root`) of tables that are read as they are now. Raises ValueError if there is no catalog.
     """
     if not path.is_file():
         raise ValueError(f"no catalog at {path}: run `dvc repro catalog` first")
@@ -107,16 +115,28 @@ def open_catalog(path: Path, root: Path, folders: Sequence[Path], limits: Mappin
     settings = QUIET | dict(limits or {}) | {"temp_directory": str(Path(spill.name) / "duckdb")}
     catalog = Catalog(duckdb.connect(":memory:", config=settings), spill)
     try:
-        catalog.harden(path.resolve(), [(root / folder).resolve() for folder in folders])
+        found = {name: (root / folder).resolve() for name, folder in (live or {}).items()}
+        catalog.harden(path.parent.resolve() / path.name, [(root / folder).resolve() for folder in folders], found)
     except duckdb.Error:
         catalog.close()
         raise
     return catalog
 
 
+def targets(folders: Sequence[Path]) -> list[Path]:
+    """DVC's objects that links in the folders lead to: DuckDB judges a file by where it really lies. Other links stay shut."""
+    links = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_symlink())
+    return [path for path in map(Path.resolve, links) if DVC_OBJECT.search(path.as_posix())]
+
+
 def literal(text: str | None) -> str:
     """Text as an SQL literal, for statements that take no bound values."""
     return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def escaped(folder: Path) -> str:
+    """A folder's path within a pattern of DuckDB, where these characters mean something."""
+    return re.sub(r"([*?\[])", r"[\1]", str(folder))
 
 
 def identifier(name: str) -> str:

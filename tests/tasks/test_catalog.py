@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import pytest
 
 from tasks.catalog import catalog
 from tasks.contracts.curated import CONTRACT as CURATED
+from tasks.contracts.fetches import CONTRACT as FETCHES
 from tasks.contracts.neighbors import CONTRACT as NEIGHBORS
 from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.contracts.predictions import CONTRACT as PREDICTIONS
+from tasks.contracts.reviews import CONTRACT as REVIEWS
 from tasks.core.lineage import record_run
 from tasks.core.settings import Settings
 from tasks.core.tables import Artifact, Contract, Source
+from tasks.dataset import catalog_of
 from tasks.methods.reasons import Reason
 from tasks.methods.sql import Catalog, open_catalog
 from tests.tasks.conftest import digest, make_project, make_record, write_table
@@ -126,12 +130,12 @@ def test_views_answer(door: Catalog) -> None:
 
 
 def test_metrics_count_rows_alone(project: Path) -> None:
-    expected = {"n_views": 9, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
+    expected = {"n_views": 11, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
     assert build() == expected
 
 
 def test_every_view_and_column_has_a_comment(door: Catalog) -> None:
-    assert len(door.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''").fetchall()) == 9
+    assert len(door.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''").fetchall()) == 11
     bare = "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'sluice' AND coalesce(comment, '') = ''"
     assert door.execute(bare).fetchall() == []
 
@@ -139,9 +143,41 @@ def test_every_view_and_column_has_a_comment(door: Catalog) -> None:
 def test_a_graph_without_rows_has_empty_views(project: Path) -> None:
     rebuild()
     with open_catalog(project / "data/catalog/sluice.duckdb", project, FOLDERS) as door:
-        for view in ("samples", "funnel", "pairs", "neighbors", "predictions", "runs"):
+        for view in ("samples", "funnel", "pairs", "neighbors", "predictions", "runs", "fetches", "reviews"):
             assert door.execute(f"SELECT * FROM {view}").fetchall() == []
         assert [row[2] for row in door.execute("SELECT * FROM crawls").fetchall()] == [0, 0]
+
+
+def fetch_of(number: int) -> dict[str, Any]:
+    """How the image of a record was fetched."""
+    row = dict.fromkeys(FETCHES.schema.names) | {"image_id": make_record(number)["image_id"], "crawl": "alpha", "shard": "00000"}
+    return row | {"source": "fetched", "fetched_at": datetime(2026, 1, 2, tzinfo=UTC), "seconds": 0.5, "attempts": 2, "http_status": 200}
+
+
+def test_fetches_and_reviews_are_those_of_the_moment_it_is_opened(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build()
+    before = Path("data/catalog/sluice.duckdb").read_bytes()
+    beside = {path.name: path.read_bytes() for path in Path("data/catalog").glob("[fr]e*.parquet")}
+    write_table(FETCHES, Path(".sluice/fetches"), [fetch_of(0), fetch_of(3)])
+    said = {"sample_id": ids(0)[0], "sha256": "0" * 64, "verdict": "confirmed", "concept": "cat", "reviewer": "ann"}
+    write_table(REVIEWS, Path("data/reviews"), [said | {"reviewed_at": datetime(2026, 1, 3)}])
+    assert Path("data/catalog/sluice.duckdb").read_bytes() == before
+    monkeypatch.chdir(tmp_path)
+    with catalog_of(project) as door:
+        assert door.execute("SELECT image_id, attempts FROM fetches ORDER BY image_id").fetchall() == [
+            (image, 2) for image in sorted(make_record(number)["image_id"] for number in (0, 3))
+        ]
+        assert door.execute("SELECT sample_id, verdict, reviewer FROM reviews").fetchall() == [(ids(0)[0], "confirmed", "ann")]
+        with pytest.raises(duckdb.PermissionException):
+            door.execute(f"SELECT * FROM read_text('{project}/params.yaml')")
+    monkeypatch.chdir(project)
+    rebuild()
+    assert {path.name: path.read_bytes() for path in Path("data/catalog").glob("[fr]e*.parquet")} == beside
+    monkeypatch.chdir("data/catalog")
+    with duckdb.connect("sluice.duckdb", read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM fetches").fetchall() == [(0,)]
+        connection.execute("SET VARIABLE fetches = ['../../.sluice/fetches/**/*.parquet']")
+        assert connection.execute("SELECT count(*) FROM fetches").fetchall() == [(2,)]
 
 
 def test_it_opens_from_any_folder_and_reads_its_own_dataset(door: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

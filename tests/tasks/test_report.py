@@ -63,6 +63,26 @@ def test_the_funnel_adds_up(page):
     assert sum(int(row[0].replace("\u202f", "")) for row in rows) == 320
 
 
+def test_what_each_arm_keeps_stands_beside_what_it_gains(page):
+    table = page[page.index('id="share-caption"') :].partition("</table>")[0]
+    cells = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in table.split("<tr")[2:]]
+    assert cells == [
+        ["raw", "290", "100\u202f%", "62.5\u202f%", "–", "–", "2"],
+        ["random", "205", "71\u202f%", "60.5\u202f%", "-2.0", "-5.0 to +1.0", "2"],
+        ["curated", "205", "71\u202f%", "78.5\u202f%", "+16.0", "+12.0 to +20.0", "2"],
+    ]
+    assert "Accuracy by share kept: raw 62.5 % of 100 %" in page
+
+
+def test_crawls_stand_against_those_before_them(page):
+    table = page[page.index('id="drift-caption"') :].partition("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("<tr")[2:]]
+    assert [row[0] for row in rows] == ["160", "160"]
+    assert rows[0][-4:] == ["–"] * 4
+    assert all(re.fullmatch(r"[\d.]+\u202f%", cell) for cell in rows[1][-4:])
+    assert "What moved most" in page
+
+
 def test_nothing_is_asked_of_the_network(page):
     found = Reader(page)
     assert found.all("script") == found.all("link")[1:] == found.all("iframe") == []

@@ -1,5 +1,6 @@
 """Score: what the stage says of a small web whose truth is known, by networks and by probes."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def run(web: SmallWeb, predictor: str, workers: int = 1) -> list[dict[str, Any]]
     )  # fmt: skip
     if not (web.root / "matches").exists():
         write_matches(web)
-    tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "duplicates")}
+    tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "duplicates", "reviews")}
     images, concepts, scores = web.artifact("images"), web.artifact("concepts"), web.sink("scores")
     settings = Settings(device="cpu", workers=workers)
     metrics = score(images, **tables, concepts=concepts, scores=scores, params=params, shared=SHARED, settings=settings)
@@ -74,6 +75,42 @@ def test_the_same_input_gives_the_same_bytes_for_any_number_of_workers(tmp_path)
     web = make_web(tmp_path, n_rows=90)
     first = run(web, "network", workers=1)
     assert run(web, "network", workers=2) == first
+
+
+def say(web: SmallWeb, samples: list[str], verdict: str, **changes: Any) -> None:
+    """Let ann say what the pictures show, or that they are to go."""
+    hashes = {row["sample_id"]: row["sha256"] for row in web.source("records").table().to_pylist()}
+    rows = [
+        {"sample_id": name, "sha256": hashes[name], "verdict": verdict, "reviewer": "ann", "reviewed_at": datetime(2026, 1, 2),
+         "concept": web.truth[name] if verdict == "corrected" else None} | changes
+        for name in samples
+    ]  # fmt: skip
+    web.write("reviews", rows)
+
+
+@pytest.mark.parametrize("predictor", ["probe", "network"])
+def test_what_people_corrected_teaches_about_other_samples(tmp_path, predictor):
+    web = make_web(tmp_path, n_rows=120, noise=0.3)
+    before = {row["sample_id"]: row for row in run(web, predictor)}
+    given = {row["sample_id"]: row["concept"] for row in web.source("records").table().to_pylist()}
+    wrong = [name for name, truth in web.truth.items() if truth and given[name] != truth]
+    say(web, wrong[::2], "corrected")
+    after = {row["sample_id"]: row for row in run(web, predictor)}
+    unseen = [name for name in before if name not in wrong[::2]]
+    assert any(after[name]["label_score"] != before[name]["label_score"] for name in unseen)
+    still_wrong = wrong[1::2]
+    assert np.mean([after[name]["label_score"] for name in still_wrong]) <= np.mean([before[name]["label_score"] for name in still_wrong])
+    assert max(after[name]["label_score"] for name in wrong[::2]) > 0  # the machine's own word: no person's certainty in it
+    assert min(after[name]["confidence"] for name in wrong[::2]) < 1
+
+
+def test_verdicts_that_name_no_concept_or_another_picture_change_nothing(tmp_path):
+    web = make_web(tmp_path, n_rows=90)
+    before = run(web, "probe")
+    some = [name for name, truth in web.truth.items() if truth][:20]
+    for verdict, changes in (("dropped", {}), ("corrected", {"sha256": "f" * 64}), ("corrected", {"concept": "a concept that is gone"})):
+        say(web, some, verdict, **changes)
+        assert run(web, "probe") == before
 
 
 def test_rows_of_the_test_split_shape_nothing(tmp_path):

@@ -116,6 +116,7 @@ def check_tables(top: Path, sample: dict[str, Any], n_rows: int) -> None:
     assert next(row for row in rows_of(top, "curated") if row["sample_id"] == sample["sample_id"])["reasons"] == ["forgotten"]
     for table in ("embeddings", "duplicates", "matches", "scores", "pairs", "neighbors", "index"):
         assert all(sample["sample_id"] not in (row.get("sample_id"), row.get("other_id")) for row in rows_of(top, table)), table
+    assert sample["image_id"] not in {row["image_id"] for row in rows_of(top, "../.sluice/fetches")}
     index, graph = rows_of(top, "index"), rows_of(top, "neighbors")
     assert [row["position"] for row in index] == [row["position"] for row in graph] == list(range(len(index)))
     vectors = np.load(top / "data/index/vectors.npy")

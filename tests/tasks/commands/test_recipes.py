@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks.cli import main
 from tasks.commands.recipes import read_recipes, statement_of
+from tasks.contracts.reviews import CONTRACT as REVIEWS
 from tasks.core.errors import SluiceError
 from tests.conftest import REPO
+from tests.tasks.conftest import make_record, write_table
+from tests.tasks.test_catalog import build
 from tests.workspace import environment
 
 RECIPES = read_recipes(REPO / "reports/queries")
@@ -19,8 +24,10 @@ MAY_BE_EMPTY = {
     "copies-across-crawls",
     "copies-that-disagree",
     "neighbours-that-disagree",
+    "reviewers",
+    "reviews-not-used-yet",
     "what-the-last-crawl-brought",
-}  # the toy has one small crawl
+}  # the toy has one small crawl, and nobody has judged it
 
 
 @pytest.mark.parametrize("name", [recipe.name for recipe in RECIPES])
@@ -38,6 +45,32 @@ def test_there_are_twenty_five_and_all_are_in_the_index() -> None:
     assert [row for row in rows if row not in index] == []
     assert index.count("\n| [`@") == len(RECIPES)
     assert "docs/queries.md" in (REPO / "README.md").read_text()
+
+
+def test_verdicts_that_the_dataset_does_not_follow_yet(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build()
+    first, second, third = (make_record(number) for number in (0, 1, 2))
+    said = [
+        review(first, "dropped", 1),
+        review(first, "confirmed", 2),  # the one in force
+        review(second, "dropped", 1),
+        review(second, "withdrawn", 2),  # as if nobody had looked
+        review(third, "dropped", 3) | {"sha256": "0" * 64},
+    ]
+    write_table(REVIEWS, Path("data/reviews"), said)
+    assert main(["query", statement_of("@reviews-not-used-yet", REPO / "reports/queries"), "--format", "json"]) == 0
+    found = {row["sample_id"]: (row["verdict"], row["followed"], row["picture_changed"]) for row in json.loads(capsys.readouterr().out)}
+    assert found == {first["sample_id"]: ("confirmed", None, False), third["sample_id"]: ("dropped", None, True)}
+    assert main(["query", statement_of("@reviewers", REPO / "reports/queries"), "--format", "json"]) == 0
+    rows = {row["verdict"]: (row["n_verdicts"], row["machine_agrees"]) for row in json.loads(capsys.readouterr().out)}
+    assert rows == {"dropped": (3, pytest.approx(0.333)), "confirmed": (1, 1.0), "withdrawn": (1, None)}
+
+
+def review(record: dict[str, Any], verdict: str, day: int) -> dict[str, Any]:
+    """What ann said of a sample on a day."""
+    concept = "cat" if verdict == "confirmed" else None
+    said = {"sample_id": record["sample_id"], "sha256": record["sha256"], "verdict": verdict, "concept": concept}
+    return said | {"reviewer": "ann", "reviewed_at": datetime(2026, 1, day)}
 
 
 def test_from_the_shell_outside_the_workspace(finished: Path, tmp_path: Path) -> None:

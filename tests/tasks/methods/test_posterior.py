@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.methods.posterior import first_image_log_probs, infer, temper
+from tasks.methods.posterior import first_image_log_probs, infer, taught, temper
 from tasks.methods.text_evidence import read_texts
 
 WORDS = ["moss", "rust", "slate", "lemon"]
@@ -42,6 +42,35 @@ def test_rows_of_no_weight_shape_nothing():
     first = infer(log_probs, given, bags, weights, **settings)
     second = infer(log_probs, np.where(weights > 0, given, 0), bags, weights, **settings)
     assert second.posterior[weights > 0] == pytest.approx(first.posterior[weights > 0], abs=1e-12)
+
+
+def test_what_people_named_is_learnt_and_their_rows_are_judged_as_before():
+    """An image model that sees nothing, a crawl with 40 % noise: people's word on half of the rows tells the transition matrix."""
+    truth, given, _, _ = make(0.4, n=2000)
+    blind, weights = np.zeros((2000, 4)), np.ones(2000)
+    bags = read_texts([""] * 2000, weights, [[], [], [], []], min_count=2, start_count=0)
+    settings = {"n_steps": 5, "transition_strength": 20, "smoothing": 2, "first_empty_share": 0.3}
+    reviewed = np.where((np.arange(2000) % 2 == 0) & (truth < 3), truth, -1)
+    alone = infer(blind, given, bags, weights, **settings)
+    nobody = infer(blind, given, bags, weights, **settings, reviewed=np.full(2000, -1))
+    helped = infer(blind, given, bags, weights, **settings, reviewed=reviewed)
+    assert np.array_equal(alone.posterior, nobody.posterior)
+    assert np.array_equal(alone.transition, nobody.transition)
+    counts = np.array([[((truth == row) & (given == column)).sum() for column in range(3)] for row in range(3)])
+    expected = counts / counts.sum(1, keepdims=True)
+    assert np.abs(helped.transition[:3] - expected).max() < 0.6 * np.abs(alone.transition[:3] - expected).max()
+    twins = given[reviewed >= 0] == truth[reviewed >= 0]
+    assert helped.posterior[reviewed >= 0].max() < 1  # a person's word is no score of the machine
+    assert twins.any()
+    of_cat = helped.posterior[given == 0]
+    assert of_cat == pytest.approx(np.tile(of_cat[0], (len(of_cat), 1)))  # who was named and who wasn't: judged alike
+
+
+def test_taught_rows_are_certain_and_the_others_as_they_were():
+    posterior = np.array([[0.2, 0.8], [0.6, 0.4]])
+    assert taught(posterior, np.array([0, -1])).tolist() == [[1, 0], [0.6, 0.4]]
+    assert posterior.tolist() == [[0.2, 0.8], [0.6, 0.4]]
+    assert taught(posterior, None) is taught(posterior, np.array([-1, -1])) is posterior
 
 
 def test_a_flat_image_is_the_likeliest_to_show_none():

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tasks.methods.report_charts import dots_with_intervals, lines, paired_histogram
+from tasks.methods.report_charts import dots_with_intervals, lines, paired_histogram, shares_with_intervals
 
 
 def parsed(chart):
@@ -32,6 +32,21 @@ def test_dots_stand_in_order_of_their_values_and_intervals_span_them():
     base = next(line for line in found.iter("line") if line.get("class") == "baseline")
     assert float(base.get("x1")) == pytest.approx(dots[0], abs=0.1)
     assert len([ring for ring in found.iter("circle") if ring.get("class").startswith("ring")]) == 3
+
+
+def test_shares_lie_across_and_intervals_stand_upright():
+    rows = [("raw", 1.0, 0.6, None, None), ("curated", 0.4, 0.8, 0.7, 0.9), ("other", 0.4, 0.8, None, None)]
+    found = parsed(shares_with_intervals(rows, baseline="raw", title="t", x_title="kept"))
+    raw, curated, _ = ((float(dot.get("cx")), float(dot.get("cy"))) for dot in found.iter("circle"))
+    assert curated[0] < raw[0]
+    assert curated[1] < raw[1]
+    interval = next(line for line in found.iter("line") if line.get("class") == "interval kept")
+    assert float(interval.get("x1")) == float(interval.get("x2")) == curated[0]
+    assert float(interval.get("y1")) > curated[1] > float(interval.get("y2"))
+    base = next(line for line in found.iter("line") if line.get("class") == "baseline")
+    assert float(base.get("y1")) == raw[1]
+    names = {text.text: float(text.get("y")) for text in found.iter("text") if text.get("class") == "name"}
+    assert abs(names["curated"] - names["other"]) >= 12
 
 
 def test_curves_rise_when_values_rise():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.methods.report_contents import bought, judged, mapped, rows_in
+from tasks.methods.report_contents import bought, figures, judged, mapped, rows_in
 from tests.tasks.methods.report_tables import tables
 
 
@@ -11,6 +11,15 @@ from tests.tasks.methods.report_tables import tables
 def connection(tmp_path):
     with tables(tmp_path) as found:
         yield found
+
+
+def test_figures_are_of_the_crawls_named_and_bounded(connection):
+    found = figures(connection, 2, ["two", "gone", "one"], bins=4, most_rows=1, most_matrix=1)
+    assert [row["crawl"] for row in found["per_crawl"]] == [row["crawl"] for row in found["drift"]] == ["two", "one"]
+    assert found["totals"]["n_rows"] == 8
+    assert [row["concept"] for row in found["worst"]] == ["dog"]
+    assert [row["given"] for row in found["matrix"]["rows"]] == ["cat"]
+    assert [spread["name"] for spread in found["spreads"]] == ["label_score", "ood_score", "text_score", "near_duplicate_score"]
 
 
 def test_before_anything_is_measured(connection):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.methods.report_gain import by_concept, chart, comparisons, flat, in_order, other_measures
+from tasks.methods.report_gain import against_share, by_concept, chart, comparisons, flat, in_order, other_measures
 
 METRICS = {
     "arms": {
@@ -35,6 +35,23 @@ def test_other_measures_are_means_over_the_seeds():
     assert arms == ["raw", "curated"]
     assert [name for name, _ in measures] == ["ece", "pets.nearest_neighbors"]
     assert measures[0][1] == pytest.approx([0.3, 0.1])
+
+
+def test_accuracy_against_the_share_kept():
+    raw = {"arm": "raw", "rows": 9, "share_kept": 1.0, "accuracy": 0.6, "accuracies": [0.6], "gain": None}
+    gain = {"mean": 0.2, "low": 0.1, "high": 0.3, "seeds": 2}
+    curated = {"arm": "curated", "rows": 3, "share_kept": 1 / 3, "accuracy": 0.8, "accuracies": [0.7, 0.9], "gain": gain}
+    found = against_share({"bought": [raw, curated]})
+    assert [(row["arm"], row["mean"], row["low"], row["high"]) for row in found["rows"]] == [
+        ("raw", None, None, None),
+        ("curated", 0.2, 0.1, 0.3),
+    ]
+    assert "raw 60.0 % of 100 %, curated 80.0 % of 33 %" in str(found["chart"])
+    assert str(found["chart"]).count("interval") == 1
+    alone = against_share({"bought": [{**curated, "share_kept": None, "gain": None}]})
+    assert alone["rows"][0]["accuracy"] == 0.8
+    assert alone["chart"] is None
+    assert against_share({}) == {"rows": [], "chart": None}
 
 
 def test_nothing_evaluated_is_nothing_to_compare():

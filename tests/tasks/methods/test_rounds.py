@@ -49,6 +49,23 @@ def test_first_targets_are_given_or_matched():
     assert matched.tolist() == [[0.2, 0.8], [0.3, 0.7], [0.9, 0.1]]
 
 
+def test_what_a_person_named_comes_before_what_was_given():
+    targets = first_targets(np.array([0, -1, 1]), np.array([[0.2, 0.8], [0.3, 0.7], [0.9, 0.1]]), np.array([1, 0, -1]))
+    assert targets.tolist() == [[0, 1], [1, 0], [0, 1]]
+
+
+def test_the_next_round_and_its_probes_learn_what_a_person_named():
+    truth, made = colours()
+    rounds = [NETWORK, replace(NETWORK, n_epochs=2)]
+    alone, _ = network_rounds(**made, rounds=rounds, fusion=FUSION, seed=3)
+    nobody, _ = network_rounds(**made, rounds=rounds, fusion=FUSION, seed=3, reviewed=np.full(N, -1))
+    helped, _ = network_rounds(**made, rounds=rounds, fusion=FUSION, seed=3, reviewed=np.where(made["given"] == truth, -1, truth))
+    assert np.array_equal(nobody.posterior, alone.posterior)
+    wrong = made["given"] != truth
+    assert np.abs(helped.posterior[~wrong] - alone.posterior[~wrong]).max() > 1e-4  # of those that nobody looked at
+    assert helped.posterior[np.arange(N), truth].mean() > alone.posterior[np.arange(N), truth].mean()
+
+
 def test_a_round_is_networks_then_fusion_and_the_next_learns_its_beliefs():
     truth, made = colours()
     told: list[int] = []
@@ -97,6 +114,16 @@ def test_probes_find_wrong_concepts_in_every_split():
     assert (best == truth).mean() > 0.9
     assert (best == truth)[made["folds"] < 0].mean() > 0.85
     assert beliefs.words.counts.shape == (4, 0)
+
+
+def test_probes_learn_what_a_person_named():
+    truth, made = blobs()
+    alone = probe_rounds(**made, fusion=FUSION)
+    assert np.array_equal(probe_rounds(**made, fusion=FUSION, reviewed=np.full(300, -1)).posterior, alone.posterior)
+    reviewed = np.where(made["given"] == truth, -1, truth)
+    helped = probe_rounds(**made | {"targets": first_targets(made["given"], made["targets"], reviewed)}, fusion=FUSION, reviewed=reviewed)
+    others = reviewed < 0
+    assert helped.posterior[others, truth[others]].mean() > alone.posterior[others, truth[others]].mean()
 
 
 def test_the_test_split_shapes_no_probe():
