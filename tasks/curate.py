@@ -17,7 +17,7 @@ from tasks.core.params import Params
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Sink, Source
 from tasks.methods.alignment import codes, places
-from tasks.methods.decisions import doubts, listed, pruned, purity_threshold, review_priority, survivors, verdicts
+from tasks.methods.decisions import doubts, listed, pruned, review_priority, survivors, thresholds, verdicts
 from tasks.methods.reasons import Reason
 from tasks.methods.reviews import Verdict, applied, believed
 
@@ -67,7 +67,9 @@ def curate(
     leaks = np.asarray(pc.fill_null(rows["is_leak"], False).to_numpy(), bool)
     alive = survivors(groups, np.nan_to_num(confidence), scored & ~leaks & ~rejected, rule=params.survivor)
     tunable = alive & (rows["split"].to_numpy() != "test")
-    threshold = purity_threshold(confidence[tunable if tunable.any() else alive], target=params.target_purity)
+    tunable = tunable if tunable.any() else alive
+    relabelled = np.asarray(pc.fill_null(pc.not_equal(rows["concept"], rows["suggested_concept"]), False).to_numpy(), bool)
+    threshold, relabel_threshold = thresholds(confidence[tunable], relabelled[tunable], target=params.target_purity)
     flags = {Reason.LEAK: leaks, Reason.DUPLICATE: scored & ~leaks & ~alive & ~rejected, Reason.REJECTED: rejected}
     flags |= {
         reason: mask & scored & ~settled
@@ -76,7 +78,7 @@ def curate(
             numbers(rows, "off_topic_probability"),
             numbers(rows, "text_score"),
             has_concept,
-            threshold=threshold,
+            threshold=np.where(relabelled, relabel_threshold, threshold),
             min_text_score=params.min_text_score,
         ).items()
     }
@@ -91,7 +93,7 @@ def curate(
     table = sample_table(rows, keep, confidence, reasons, survivor_ids(rows, groups, alive), has_concept)
     curated.write_whole(table)
     log.info("curate: kept %d of %d rows at confidence %.4f", int(keep.sum()), len(keep), threshold)
-    return metrics(table, keep, confidence, threshold, matches)
+    return metrics(table, keep, confidence, (threshold, relabel_threshold), matches)
 
 
 def joined(records: Source, validity: Source, duplicates: Source, scores: Source) -> pa.Table:
@@ -153,7 +155,7 @@ def sample_table(
     return pa.table([made.get(name, rows[name] if name in rows.schema.names else None) for name in CONTRACT.schema.names], CONTRACT.schema)
 
 
-def metrics(table: pa.Table, keep: np.ndarray, confidence: np.ndarray, threshold: float, matches: Source) -> Metrics:
+def metrics(table: pa.Table, keep: np.ndarray, confidence: np.ndarray, limits: tuple[float, float], matches: Source) -> Metrics:
     """Rows per reason, per concept and per verdict, what the kept set promises, and how far the prototypes agree with it."""
     kept = table.filter(pa.array(keep))
     matched = matches.table(["sample_id", "matched_concept"])
@@ -170,7 +172,8 @@ def metrics(table: pa.Table, keep: np.ndarray, confidence: np.ndarray, threshold
             a != b for a, b in zip(kept["concept"].to_pylist(), kept["curated_concept"].to_pylist(), strict=True) if a is not None
         ),
         "expected_purity": round(float(confidence[keep].mean()), 6) if keep.any() else None,
-        "threshold": round(threshold, 6),
+        "threshold": round(limits[0], 6),
+        "relabel_threshold": round(limits[1], 6),
         "prototype_agreement": None if agreement is None else round(agreement, 6),
     }
 

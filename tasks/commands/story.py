@@ -33,8 +33,9 @@ DECISION = (
 
 # Confidence with people's certainty in it, of the rows on which `curate` sets its threshold: their mean from a value on is the purity.
 TUNABLE = """
-SELECT avg(certain) AS purity FROM (
-    SELECT CASE WHEN reviewed IN ('confirmed', 'corrected') THEN 1 ELSE confidence END AS certain FROM read_parquet($files)
+SELECT avg(certain), avg(certain) FILTER (relabelled) FROM (
+    SELECT CASE WHEN reviewed IN ('confirmed', 'corrected') THEN 1 ELSE confidence END AS certain,
+        concept IS NOT NULL AND suggested_concept <> concept AS relabelled FROM read_parquet($files)
     WHERE confidence IS NOT NULL AND split <> 'test' AND NOT list_has_any(reasons, ['leak', 'duplicate', 'rejected'])
 ) WHERE certain >= $confidence
 """
@@ -55,30 +56,35 @@ def _look(
 def changes(sample: Row) -> list[str]:
     """What would change the decision about a row of the curated table."""
     values = read_params()
+    relabelled = sample["concept"] is not None and sample["suggested_concept"] not in (None, sample["concept"])
     return ways(
         sample,
-        threshold=threshold_in_force(),
-        target=purity_at(sample["confidence"]) if sample["confidence"] is not None else None,
+        threshold=threshold_in_force(relabelled=relabelled),
+        target=purity_at(sample["confidence"], relabelled=relabelled) if sample["confidence"] is not None else None,
         min_text_score=values["curate"]["min_text_score"],
         validation=values["validate"],
     )
 
 
-def threshold_in_force() -> float | None:
-    """The confidence from which the last `curate` kept rows; None before it ran."""
+def threshold_in_force(*, relabelled: bool) -> float | None:
+    """The confidence from which the last `curate` kept rows, or relabelled rows; None before it ran."""
     metrics = read_graph()["curate"].metrics[0].path(read_params())
-    return float(json.loads(metrics.read_text())["threshold"]) if metrics.exists() else None
+    return float(json.loads(metrics.read_text())["relabel_threshold" if relabelled else "threshold"]) if metrics.exists() else None
 
 
-def purity_at(confidence: float) -> float | None:
-    """The expected purity of the rows of at least this confidence: the target_purity that moves the threshold here."""
+def purity_at(confidence: float, *, relabelled: bool) -> float | None:
+    """The expected purity of the rows of at least this confidence: the target_purity that moves the threshold here.
+
+    Of all rows, or for a relabelled one of the relabelled ones if theirs is less.
+    """
     table = find_table("curated", read_graph(), crawl_names(read_params()))
     files = [str(table.path(shard)) for shard in table.shards()] if table is not None else []
     if not files:
         return None
     with connect() as connection:
         found = connection.execute(TUNABLE, {"files": files, "confidence": confidence}).fetchone()
-    return float(found[0]) if found and found[0] is not None else None
+    purities = [float(value) for value in (found or ())[: 1 + relabelled] if value is not None]
+    return min(purities, default=None)
 
 
 def find_records(wanted: str, look: Look) -> list[Row]:

@@ -35,6 +35,15 @@ def purity_threshold(confidence: np.ndarray, *, target: float) -> float:
     return float(ordered[allowed[-1]]) if len(allowed) else 1.0
 
 
+def thresholds(confidence: np.ndarray, relabelled: np.ndarray, *, target: float) -> tuple[float, float]:
+    """(threshold, threshold of relabelled rows): the target holds for all rows above the first, and for the relabelled by themselves.
+
+    relabelled (n,) bool: the suggested concept is not the given one. Errors gather there, and a mean over all rows would hide them.
+    """
+    threshold = purity_threshold(confidence, target=target)
+    return threshold, max(threshold, purity_threshold(confidence[relabelled], target=target))
+
+
 def survivors(groups: np.ndarray, confidence: np.ndarray, eligible: np.ndarray, *, rule: str) -> np.ndarray:
     """(n,) bool: one row of each group of copies that has an eligible one.
 
@@ -71,10 +80,10 @@ def doubts(
     text_score: np.ndarray,
     has_concept: np.ndarray,
     *,
-    threshold: float,
+    threshold: float | np.ndarray,
     min_text_score: float,
 ) -> dict[Reason, np.ndarray]:
-    """What the scores hold against each row: reason -> (n,) bool.
+    """What the scores hold against each row: reason -> (n,) bool; one threshold for all, or (n,).
 
     A row under the threshold is out of distribution where that is likelier than not, else its label can't be trusted. Rows without a
     concept have no label to be wrong; there the text must fit its image instead.

@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.methods.inference import deterministic
+from tasks.methods.small_network import WHITENING_ROWS, build_network, to_tensor, whitening
 
 if TYPE_CHECKING:
     import torch
-
-# Mean and spread of natural photographs in [0, 1]; only sets the scale at which the first layer starts.
-PIXEL_MEAN, PIXEL_SPREAD = 0.45, 0.25
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
     """How one network is built and trained.
 
-    `widths` are the channels of the four blocks; `max_shift` the pixels by which a training image is moved; `word_weight` the
-    share of the loss that belongs to the words; `precision` the arithmetic of the forward pass.
+    `widths` are the channels of the four levels (`small_network.build_network`); `max_shift` the pixels by which a training image is
+    moved; `word_weight` the share of the loss that belongs to the words; `precision` the arithmetic of the forward pass.
     """
 
     n_epochs: int
@@ -97,10 +95,12 @@ def fit_network(
 
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    network = build_network(settings.widths, targets.shape[1], words.shape[1]).to(memory_format=torch.channels_last).to(settings.device)
+    filters = whitening(images[train[torch.randperm(len(train), generator=generator)[:WHITENING_ROWS].numpy()]], settings.widths[0])
+    network = build_network(settings.widths, filters, targets.shape[1], words.shape[1]).to(memory_format=torch.channels_last)
+    network = network.to(settings.device)
     n_steps = max(1, len(train) // settings.batch_size) * settings.n_epochs
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
+    learned = [p for p in network.parameters() if p.requires_grad]
+    decayed, plain = [p for p in learned if p.ndim > 1], [p for p in learned if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, nesterov=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rise_and_fall(step, n_steps))
@@ -153,35 +153,6 @@ def judge(network: Any, images: np.ndarray, rows: np.ndarray, settings: NetworkS
     return FoldOutput(rows, *columns)
 
 
-def build_network(widths: tuple[int, ...], n_targets: int, n_words: int) -> torch.nn.Module:
-    """ResNet-9 in miniature: two residual blocks, three halvings, two linear heads on the pooled features."""
-    from torch import nn
-
-    def block(n_in: int, n_out: int, pool: bool = False) -> nn.Sequential:
-        layers = [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)] + ([nn.MaxPool2d(2)] if pool else [])
-        return nn.Sequential(*layers, nn.BatchNorm2d(n_out), nn.ReLU())
-
-    first, second, third, last = widths
-
-    class SmallNetwork(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem = nn.Sequential(block(3, first), block(first, second, pool=True))
-            self.early = nn.Sequential(block(second, second), block(second, second))
-            self.middle = nn.Sequential(block(second, third, pool=True), block(third, last, pool=True))
-            self.late = nn.Sequential(block(last, last), block(last, last))
-            self.concept_head = nn.Linear(last, n_targets)
-            self.word_head = nn.Linear(last, max(n_words, 1))
-
-        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            x = self.stem(pixels)
-            x = self.middle(x + self.early(x))
-            features = (x + self.late(x)).amax((2, 3))
-            return self.concept_head(features), self.word_head(features)[:, :n_words], features
-
-    return SmallNetwork()
-
-
 def batches(rows: np.ndarray, batch_size: int, generator: torch.Generator) -> Iterator[np.ndarray]:
     """The rows once, shuffled; a last batch that is not full is left out unless it is the only one."""
     import torch
@@ -189,14 +160,6 @@ def batches(rows: np.ndarray, batch_size: int, generator: torch.Generator) -> It
     order = rows[torch.randperm(len(rows), generator=generator).numpy()]
     for start in range(0, max(1, len(order) // batch_size) * batch_size, batch_size):
         yield order[start : start + batch_size]
-
-
-def to_tensor(images: np.ndarray) -> torch.Tensor:
-    """(m, side, side, 3) uint8 -> (m, 3, side, side) float32 in channels-last memory, about zero mean and unit spread."""
-    import torch
-
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
-    return (pixels / 255 - PIXEL_MEAN) / PIXEL_SPREAD
 
 
 def augment(pixels: torch.Tensor, max_shift: int, generator: torch.Generator) -> torch.Tensor:

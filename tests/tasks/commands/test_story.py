@@ -14,25 +14,28 @@ CRAWL = "demo-1"
 
 
 def test_the_purity_at_a_confidence_is_the_mean_from_there_on(project: Path) -> None:
-    assert purity_at(0.5) is None
+    assert purity_at(0.5, relabelled=False) is None
     rows = [
         make_sample(0, crawl=CRAWL, confidence=1.0, split="train"),
         make_sample(1, crawl=CRAWL, confidence=0.6, split="train"),
-        make_sample(2, crawl=CRAWL, confidence=0.2, split="train"),
+        make_sample(2, crawl=CRAWL, confidence=0.2, split="train", concept="tench", suggested_concept="pike"),
         make_sample(3, crawl=CRAWL, confidence=0.9, split="test"),  # thresholds never see the test split
         make_sample(4, crawl=CRAWL, confidence=0.1, split="train", reason="duplicate"),
         make_sample(5, crawl=CRAWL, confidence=0.0, split="val", reviewed="confirmed"),  # certain, whatever the machine thought
     ]
     write_table(CURATED, Path("data/curated"), rows, per_crawl=False)
-    assert purity_at(0.6) == pytest.approx((1.0 + 0.6 + 1.0) / 3)
-    assert purity_at(0.2) == pytest.approx((1.0 + 0.6 + 0.2 + 1.0) / 4)
+    assert purity_at(0.6, relabelled=False) == pytest.approx((1.0 + 0.6 + 1.0) / 3)
+    assert purity_at(0.2, relabelled=False) == pytest.approx((1.0 + 0.6 + 0.2 + 1.0) / 4)
+    assert purity_at(0.2, relabelled=True) == pytest.approx(0.2)  # for the relabelled rows by themselves
+    assert purity_at(0.6, relabelled=True) == pytest.approx((1.0 + 0.6 + 1.0) / 3)
 
 
 def test_the_threshold_is_the_one_that_curate_wrote_down(project: Path) -> None:
-    assert threshold_in_force() is None
+    assert threshold_in_force(relabelled=False) is None
     Path("reports/metrics").mkdir(parents=True)
-    Path("reports/metrics/curate.json").write_text(json.dumps({"threshold": 0.75}))
-    assert threshold_in_force() == 0.75
+    Path("reports/metrics/curate.json").write_text(json.dumps({"threshold": 0.75, "relabel_threshold": 0.8}))
+    assert threshold_in_force(relabelled=False) == 0.75
+    assert threshold_in_force(relabelled=True) == 0.8
 
 
 def test_without_verdicts_the_story_says_where_to_give_one(project: Path) -> None:

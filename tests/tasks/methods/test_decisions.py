@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.methods.decisions import doubts, listed, pruned, purity_threshold, review_priority, survivors, verdicts
+from tasks.methods.decisions import doubts, listed, pruned, purity_threshold, review_priority, survivors, thresholds, verdicts
 from tasks.methods.reasons import Reason
 
 
@@ -18,6 +18,16 @@ def test_the_threshold_is_the_lowest_that_reaches_the_target():
 
 def test_ties_are_kept_or_dropped_together():
     assert purity_threshold(np.array([1.0, 0.8, 0.8, 0.8]), target=0.9) == 1.0
+
+
+def test_the_target_holds_for_relabelled_rows_by_themselves():
+    confidence = np.array([1.0, 1.0, 1.0, 0.9, 0.9, 0.7, 0.6])
+    relabelled = np.array([False, False, False, False, True, True, False])
+    assert purity_threshold(confidence, target=0.85) == 0.6
+    assert thresholds(confidence, relabelled, target=0.85) == (0.6, 0.9)  # 0.8 among the relabelled would be too little
+    assert thresholds(confidence, relabelled, target=0.8) == (0.6, 0.7)
+    assert thresholds(confidence, np.zeros(7, bool), target=0.85) == (0.6, 1.0)
+    assert thresholds(np.array([1.0, 0.5, 0.5, 0.99]), np.array([False, False, False, True]), target=0.95) == (0.99, 0.99)
 
 
 def test_survivors():

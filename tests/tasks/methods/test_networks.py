@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.methods.networks import NetworkSettings, augment, batches, build_network, out_of_fold_outputs
+from tasks.methods.networks import NetworkSettings, augment, batches, out_of_fold_outputs
 
 SETTINGS = NetworkSettings(
     widths=(8, 8, 16, 16), n_epochs=8, batch_size=16, learning_rate=0.05, weight_decay=5e-4, word_weight=0.5, max_shift=1, precision="fp32",
@@ -46,9 +46,7 @@ def test_too_few_rows_are_named():
         out_of_fold_outputs(images, targets, targets, np.array([0, 0, 1]), settings=SETTINGS, seed=0)
 
 
-def test_shapes_batches_and_augmentation():
-    logits, words, features = build_network((8, 8, 16, 16), 3, 7)(torch.zeros(2, 3, 32, 32))
-    assert (tuple(logits.shape), tuple(words.shape), tuple(features.shape)) == ((2, 3), (2, 7), (2, 16))
+def test_batches_and_augmentation():
     generator = torch.Generator().manual_seed(0)
     assert [len(batch) for batch in batches(np.arange(50), 16, generator)] == [16, 16, 16]
     assert [len(batch) for batch in batches(np.arange(5), 16, generator)] == [5]
