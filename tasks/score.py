@@ -250,6 +250,8 @@ def score_table(
         "label_issues": int(found.is_label_issue.sum()),
         "empty_text_share": round(beliefs.words.empty_share, 6),
         "temperature": round(beliefs.temperature, 6),
+        "given_exponent": round(beliefs.given_exponent, 6),
+        "text_exponent": round(beliefs.text_exponent, 6),
     }
 
 

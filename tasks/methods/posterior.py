@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.methods.dependence import discount
 from tasks.methods.text_evidence import Texts, WordModel, fit_words, text_likelihood
 
 
@@ -18,7 +19,8 @@ class Beliefs:
     """Outcome of the EM. The last state is "none of the concepts".
 
     posterior (n, K + 1): all signals; without_given (n, K + 1): image and text alone; image (n, K + 1): the image alone, tempered;
-    transition (K + 1, K): chance of the given concept by true state; prior (K + 1,).
+    transition (K + 1, K): chance of the given concept by true state; prior (K + 1,). The exponents on the likelihoods of the given concept
+    and of the text are below 1 where these err on the same samples as the image does.
     """
 
     posterior: np.ndarray
@@ -28,6 +30,8 @@ class Beliefs:
     prior: np.ndarray
     words: WordModel
     temperature: float
+    given_exponent: float
+    text_exponent: float
 
 
 def infer(
@@ -46,7 +50,8 @@ def infer(
 
     image_log_probs (n, K + 1) float: log of the image's chances; given (n,) int, -1 = no concept given; weights (n,) float: what a
     row counts for in every estimate (0 = only judged, as rows of the test split are). `transition_strength` rows of a prior that
-    spreads the errors evenly are added to each row of the transition matrix. Dawid and Skene 1979, with soft annotators.
+    spreads the errors evenly are added to each row of the transition matrix. Dawid and Skene 1979, with soft annotators that may err
+    together: each of given concept and text counts by the exponent with which it and the image foretell the other one best.
 
     reviewed (n,) int: the state that a person named, -1 = nobody did. All is estimated as if such a row's state were known, with the
     weight of any other row; the beliefs about the row itself stay those of image, concept and text.
@@ -66,13 +71,15 @@ def infer(
         scale, shift = temper(image_log_probs, believed, weights, scale, shift)
         image = _softmax(scale * image_log_probs + shift)
         prior = mean_state(believed, weights)
-        without_text = _normalised(image * _given_likelihood(transition, given))
-        posterior = _normalised(without_text * text_likelihood(texts, words, prior))
+        stated, told = _given_likelihood(transition, given), text_likelihood(texts, words, prior)
+        given_exponent, text_exponent = discount(image, stated, told, weights), discount(image, told, stated, weights)
+        without_text = _normalised(image * stated**given_exponent)
+        posterior = _normalised(without_text * told**text_exponent)
     if words is None:
         raise ValueError(f"n_steps is {n_steps}: the EM needs at least 1 step")
-    without_given = _normalised(image * text_likelihood(texts, words, prior))
+    without_given = _normalised(image * told**text_exponent)
     prior = mean_state(taught(posterior, reviewed), weights)
-    return Beliefs(posterior, without_given, image, transition, prior, words, 1 / scale)
+    return Beliefs(posterior, without_given, image, transition, prior, words, 1 / scale, given_exponent, text_exponent)
 
 
 def taught(posterior: np.ndarray, reviewed: np.ndarray | None) -> np.ndarray:
