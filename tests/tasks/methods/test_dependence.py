@@ -7,7 +7,7 @@ from tasks.methods.dependence import discount
 
 
 def signals(repeated: float, n: int = 20_000, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Chances by a first signal, the likelihoods of a second one that repeats the first in a share of the rows, and of a third one apart."""
+    """Chances by a first signal; likelihoods of a second that repeats the first in a share of the rows, and of a third."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 3, n)
 
