@@ -1,4 +1,4 @@
-"""Serve a folder with nginx on a free loopback port, and read from its log when the first request came."""
+"""Serve a folder with nginx on a free loopback port, at once or late, and read from its log when the first request came; serve silence."""
 
 import getpass
 import os
@@ -6,9 +6,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ CONFIGURATION = """
 worker_processes 1;
 daemon off;
 pid {scratch}/nginx.pid;
-error_log {scratch}/error.log warn;
+error_log {scratch}/error.log {level};
 events {{ worker_connections 4096; }}
 http {{
     log_format times '$msec $request_time $status';
@@ -36,9 +38,21 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         root {root};
+        {late}
     }}
 }}
 """
+# nginx has no sleep: it waits for an upstream that never answers, gives up, and sends the file itself.
+LATE = """
+        location / {{
+            proxy_pass http://unix:{scratch}/silent.sock;
+            proxy_read_timeout {milliseconds}ms;
+            proxy_next_upstream off;
+            error_page 504 = @file;
+        }}
+        location @file {{ }}
+"""
+HELD = 700  # connections to a silent listener that stay open: more than a run has at a time, fewer than files a process may open
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,10 @@ class Nginx:
 
     port: int
     log: Path
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
     def first_request(self) -> float:
         """When the first request of the log arrived, in seconds since 1970."""
@@ -63,22 +81,52 @@ class Nginx:
 
 
 @contextmanager
-def nginx(root: Path, scratch: Path) -> Iterator[Nginx]:
-    """nginx for as long as the `with` block lasts. Exits with what to install where there is none."""
+def nginx(root: Path, scratch: Path, latency_ms: int = 0) -> Iterator[Nginx]:
+    """nginx for as long as the `with` block lasts; every answer comes `latency_ms` late. Exits with what to install where there is none."""
     binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/local/nginx/sbin")
     if binary is None:
         sys.exit("no nginx on this machine: install it (Debian: apt-get install nginx-light; macOS: brew install nginx) and run again")
     port = free_port()
     user = f"user {getpass.getuser()};" if os.getuid() == 0 else ""  # or its worker could not read what root alone may
     file = scratch / "nginx.conf"
-    file.write_text(CONFIGURATION.format(user=user, scratch=scratch, root=root, port=port))
-    server = subprocess.Popen([binary, "-e", str(scratch / "error.log"), "-p", str(scratch), "-c", str(file)], stdout=sys.stderr)
-    try:
-        wait_for(port, server, scratch / "error.log")
-        yield Nginx(port, scratch / "access.log")
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
+    late = LATE.format(scratch=scratch, milliseconds=latency_ms) if latency_ms else ""
+    level = "crit" if latency_ms else "warn"  # each answer given up is an error to nginx
+    file.write_text(CONFIGURATION.format(user=user, scratch=scratch, root=root, port=port, late=late, level=level))
+    with silence(str(scratch / "silent.sock"), socket.AF_UNIX):
+        server = subprocess.Popen([binary, "-e", str(scratch / "error.log"), "-p", str(scratch), "-c", str(file)], stdout=sys.stderr)
+        try:
+            wait_for(port, server, scratch / "error.log")
+            yield Nginx(port, scratch / "access.log")
+        finally:
+            server.terminate()
+            server.wait(timeout=10)
+
+
+@contextmanager
+def silence(address: str | tuple[str, int], family: socket.AddressFamily = socket.AF_INET) -> Iterator[None]:
+    """A listener that takes every connection and never says a word."""
+    with socket.socket(family) as listener:
+        listener.bind(address)
+        if isinstance(address, str):
+            Path(address).chmod(0o666)  # nginx's worker may be another user
+        listener.listen(HELD)
+        threading.Thread(target=hold_connections, args=(listener,), daemon=True).start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
+
+
+def hold_connections(listener: socket.socket) -> None:
+    """Accept until the listener ends, and keep the newest connections open."""
+    held: deque[socket.socket] = deque()
+    with suppress(OSError):
+        while True:
+            held.append(listener.accept()[0])
+            if len(held) > HELD:
+                held.popleft().close()
+    for connection in held:
+        connection.close()
 
 
 def free_port() -> int:

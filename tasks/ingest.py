@@ -5,6 +5,7 @@ there, made from the same rows and settings, is left alone.
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Shard, Sink, Source
 from tasks.methods.addresses import AddressRules
 from tasks.methods.breaker import Breaker
-from tasks.methods.decoding import Bounds
+from tasks.methods.decoding import Bounds, load_decoders
 from tasks.methods.fetch import Fetcher
 from tasks.methods.inspection import Inspection
 from tasks.methods.known import KnownImages
@@ -45,7 +46,7 @@ from tasks.methods.safety import in_domains, is_hash, load_scorer
 from tasks.methods.tars import write_in_order
 from tasks.methods.windows import seconds_until_open
 
-FORMAT = 2  # raised when the same answers of the web would give other bytes
+FORMAT = 3  # raised when the same answers of the web would give other bytes
 SITE_WISHES = frozenset({"robots", "ai_txt", "tdm_file"})  # for these a site's own files are read
 VERSION = ("image_id", "fresh", "fetched_at", "etag", "last_modified", "sha256")  # of a known image, in a recipe
 
@@ -127,6 +128,7 @@ class Ingesting:
         self.known = KnownImages(job.folder / KNOWN)
         self.plans: dict[str, ShardPlan] = {}
         self.given: dict[str, dict[str, Any]] = {}  # the first row of each URL under way
+        load_decoders()
         self.inspection = inspection_of(job.settings, job.blocked, job.forgotten)
         self.counts: Counter[str] = Counter()
         self.details: Counter[str] = Counter()
@@ -213,7 +215,9 @@ class Ingesting:
     def count(self, fetched: Fetched, outcome: Outcome) -> None:
         """Take in one result. Raises CrawlError if the line looks dead, so that a crawl isn't recorded as unreachable by mistake."""
         self.tally.count(outcome.columns.get("detail"), len(fetched.body))
-        complaint = self.breaker.count(fetched.host, fetched.detail)
+        host = fetched.host if fetched.detail is not None else ""
+        began = fetched.at - fetched.seconds if fetched.seconds else -math.inf
+        complaint = self.breaker.count(host, fetched.detail, began, fetched.at)
         if complaint is not None:
             raise CrawlError(f"{complaint}: check the network, then run `dvc repro` again; finished shards stay")
 

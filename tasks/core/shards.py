@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
 
+from tasks.core.arrow import spare_pandas
 from tasks.core.errors import ParamsError, ShardError
 from tasks.core.processes import die_with_parent
 from tasks.core.settings import Settings, prepare_environment
@@ -80,6 +81,7 @@ def start_worker() -> None:
     """What every worker process does first."""
     die_with_parent()
     prepare_environment()
+    spare_pandas()
 
 
 def make_pool(settings: Settings) -> ShardPool:

@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from tasks.core.arrow import spare_pandas
 from tasks.core.errors import SluiceError, WiringError
 from tasks.core.files import write_atomically
 from tasks.core.graph import Entry, StageEntry, read_graph
@@ -35,6 +36,7 @@ def main(stage: Stage) -> None:
     """Run `stage` as dvc.yaml says, with the items given on the command line; ends the process with 1 on a SluiceError."""
     die_with_parent()
     prepare_environment()
+    spare_pandas()
     configure_logging()
     name = stage.__name__.rstrip("_")
     try:

@@ -3,6 +3,7 @@
 The first bytes choose the decoder, the header's size is checked before a pixel is made, and memory has a limit of its own.
 """
 
+import importlib
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tasks.methods.memory_limits import limited_memory
 from tasks.methods.metadata import without_metadata
 from tasks.methods.perceptual import hashes_of_thumbnail, thumbnail
 from tasks.methods.pictures import DECODER_ERRORS, to_rgb
+from tasks.methods.resizing import bicubic
 from tasks.methods.signatures import announced_size, sniff
 
 KEPT = {"jpeg": "jpg", "png": "png", "webp": "webp"}  # formats that may stay as they are, and their file extensions
@@ -51,6 +53,19 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """All pixels of a picture as they were sent (a JPEG's at a fraction), what size they are to have, and which way is up."""
+
+    format: str
+    rgb: Image.Image
+    width: int
+    height: int
+    size: tuple[int, int]
+    orientation: int
+    as_is: bool
+
+
+@dataclass(frozen=True)
 class Upright:
     """A decoded picture within its bounds. `width` and `height` are those of the download, upright; `as_is`: nothing had to change."""
 
@@ -80,6 +95,12 @@ class Picture:
     thumbnail: bytes
 
 
+def load_decoders() -> None:
+    """Import now what Pillow would import at the first picture, and at the first with EXIF (which has TIFF's form)."""
+    Image.preinit()
+    importlib.import_module("PIL.TiffImagePlugin")
+
+
 def decode(data: bytes, bounds: Bounds, *, encoding: str, quality: int) -> Picture:
     """The picture within its bounds, without metadata. JPEG, PNG and WebP that need no change keep their coded pixels; all else is
     encoded once, as `jpg` or `webp` of that quality. Raises PictureError.
@@ -105,7 +126,8 @@ def decode_upright(data: bytes, bounds: Bounds) -> Upright:
             image = Image.open(BytesIO(data), formats=[name.upper()])  # reads the header only
             if image.width * image.height > bounds.max_pixels:
                 raise PictureError("too_many_pixels")
-            return _upright(image, name, bounds)
+            loaded = _loaded(image, name, bounds)
+        return _upright(loaded)
     except PictureError:
         raise
     except Image.DecompressionBombError:
@@ -123,7 +145,7 @@ def encode(rgb: Image.Image, encoding: str, quality: int) -> bytes:
     return stream.getvalue()
 
 
-def _upright(image: Image.Image, name: str, bounds: Bounds) -> Upright:
+def _loaded(image: Image.Image, name: str, bounds: Bounds) -> Loaded:
     if name != "jpeg":  # which can still be asked for a fraction
         image.load()  # before anything that loads in passing and hides that it failed
     width, height = image.size
@@ -133,13 +155,20 @@ def _upright(image: Image.Image, name: str, bounds: Bounds) -> Upright:
     still = name == "jpeg" or (name in KEPT and getattr(image, "n_frames", 1) == 1)
     shrink = min(1.0, bounds.max_side / (min if bounds.shortest else max)(width, height))
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    rgb = _shrunk(image, size)
-    if orientation in TURNS:
-        rgb = rgb.transpose(TURNS[orientation])
-    if orientation >= 5:
-        width, height = height, width
+    if name == "jpeg":
+        image.draft(None, size)  # the smallest fraction that leaves the pixels needed
     as_is = name in KEPT and still and orientation == 1 and mode in KEPT_MODES and shrink == 1.0
-    return Upright(name, rgb, width, height, as_is)
+    return Loaded(name, to_rgb(image), width, height, size, orientation, as_is)
+
+
+def _upright(loaded: Loaded) -> Upright:
+    """The picture in its size, the right way up. Not under the memory limit: what is needed here follows from the pixels."""
+    rgb, width, height = bicubic(loaded.rgb, loaded.size), loaded.width, loaded.height
+    if loaded.orientation in TURNS:
+        rgb = rgb.transpose(TURNS[loaded.orientation])
+    if loaded.orientation >= 5:
+        width, height = height, width
+    return Upright(loaded.format, rgb, width, height, loaded.as_is)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -150,11 +179,3 @@ def _orientation(image: Image.Image) -> int:
     except DECODER_ERRORS:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """An RGB image of that size. JPEG decodes at the smallest fraction that leaves the pixels needed."""
-    if image.format in ("JPEG", "MPO"):
-        image.draft(None, size)
-    rgb = to_rgb(image)
-    return rgb if rgb.size == size else rgb.resize(size, Image.Resampling.HAMMING)

@@ -109,11 +109,14 @@ class Fetcher:
 
     async def next(self, until: float | None = None) -> Fetched | None:
         """The next result; None if the event loop's clock passes `until` first."""
-        try:
-            async with asyncio.timeout_at(until):
-                arrival = await self._results.get()
-        except TimeoutError:
-            return None
+        if self._results.empty():
+            try:
+                async with asyncio.timeout_at(until):
+                    arrival = await self._results.get()
+            except TimeoutError:
+                return None
+        else:
+            arrival = self._results.get_nowait()  # without a timer
         if isinstance(arrival, Exception):
             raise arrival
         self._jobs.pop(arrival.fetched.url, None)

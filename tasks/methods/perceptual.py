@@ -21,7 +21,7 @@ MIRRORED = np.where(np.arange(HASHED) % 2, -1.0, 1.0)
 
 def thumbnail(rgb: Image.Image) -> bytes:
     """The 32 x 32 grey picture that pHash is made of: 1,024 bytes, row by row."""
-    return rgb.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0).tobytes()
+    return rgb.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0).tobytes()
 
 
 def hashes_of_thumbnail(pixels: bytes) -> tuple[int, int]:
@@ -36,7 +36,9 @@ def hashes_of_thumbnail(pixels: bytes) -> tuple[int, int]:
 
 
 def _bits(lowest: np.ndarray) -> int:
-    return int.from_bytes(np.packbits(lowest > np.median(lowest)).tobytes(), "big")
+    ordered = np.sort(lowest, axis=None)
+    median = (ordered[BITS // 2 - 1] + ordered[BITS // 2]) / 2
+    return int.from_bytes(np.packbits(lowest > median).tobytes(), "big")
 
 
 def hamming_pairs(hashes: np.ndarray, other: np.ndarray | None = None, *, radius: int, max_per_hash: int) -> tuple[np.ndarray, np.ndarray]:

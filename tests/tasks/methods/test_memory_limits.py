@@ -26,7 +26,7 @@ def test_a_tighter_limit_from_outside_stays() -> None:
 
 
 def test_without_proc_there_is_no_limit(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(memory_limits, "STATM", tmp_path / "none")
+    monkeypatch.setattr(memory_limits, "STATM", str(tmp_path / "none"))
     before = resource.getrlimit(resource.RLIMIT_AS)
     with limited_memory(1):
         assert resource.getrlimit(resource.RLIMIT_AS) == before

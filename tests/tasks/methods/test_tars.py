@@ -1,5 +1,6 @@
 import json
 import tarfile
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,25 @@ def test_equal_images_give_equal_bytes_in_key_order(tmp_path: Path) -> None:
         assert {(member.mtime, member.uid, member.gid, member.uname, member.mode) for member in members} == {(0, 0, 0, "", 0o644)}
         assert json.loads(tar.extractfile("000000001.json").read()) == {"a": "é", "b": 1}  # type: ignore[union-attr]
         assert tar.extractfile("000000001.txt").read() == b"zwei"  # type: ignore[union-attr]
+
+
+def test_the_bytes_are_those_of_tarfile(tmp_path: Path) -> None:
+    entries = [
+        Entry(f"{n:09d}", "webp", bytes([n]) * size, "x" * n, {"n": n}) for n, size in enumerate([0, 1, 511, 512, 513, 10_000, 70_000])
+    ]
+    write_images(tmp_path / "a.tar", entries)
+    with tarfile.open(tmp_path / "b.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for entry in entries:
+            for end, data in (("webp", entry.data), ("txt", entry.text.encode()), ("json", json.dumps(entry.fields).encode())):
+                member = tarfile.TarInfo(f"{entry.key}.{end}")
+                member.size = len(data)
+                tar.addfile(member, BytesIO(data))
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+
+
+def test_a_name_too_long_for_a_tar_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"with 1 bytes doesn't fit into a tar: names have up to 100 bytes"):
+        write_images(tmp_path / "a.tar", [Entry("0" * 100, "jpg", b"x", "", {})])
 
 
 def test_read_all_or_some(tmp_path: Path) -> None:
