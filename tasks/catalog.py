@@ -67,6 +67,8 @@ def catalog(
     pairs: Source,
     neighbors: Source,
     predictions: Source,
+    drift: Source,
+    proposals: Source,
     concepts: Artifact,
     catalog: Artifact,
     crawls: list[str],
@@ -85,6 +87,8 @@ def catalog(
         plain_view(pairs, folder),
         neighbors_view(neighbors.contract.schema, files(neighbors, folder)),
         plain_view(predictions, folder),
+        plain_view(drift, folder),
+        plain_view(proposals, folder),
         table_view("runs", "One row per run of a stage that was recorded when the catalog was built", RUNS, ["runs.parquet"]),
     ]
     return build(folder / DATABASE, [*views, *macros()])

@@ -39,7 +39,7 @@ def open_dataset(folder: str | Path | None = None) -> "Dataset":
 
     Raises SluiceError if there is no workspace, or no catalog in it.
     """
-    start = Path(folder) if folder is not None else Path.cwd()
+    start = (Path(folder) if folder is not None else Path.cwd()).resolve()  # versions/current may lead elsewhere later
     top = next((found for found in (start.absolute(), *start.absolute().parents) if (found / PARAMS_FILE).is_file()), None)
     top = find_workspace(top) if top is not None else None
     if top is None:

@@ -10,9 +10,11 @@ import pytest
 
 from tasks.catalog import catalog
 from tasks.contracts.curated import CONTRACT as CURATED
+from tasks.contracts.drift import CONTRACT as DRIFT
 from tasks.contracts.neighbors import CONTRACT as NEIGHBORS
 from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.contracts.predictions import CONTRACT as PREDICTIONS
+from tasks.contracts.proposals import CONTRACT as PROPOSALS
 from tasks.core.lineage import record_run
 from tasks.core.settings import Settings
 from tasks.core.tables import Artifact, Contract, Source
@@ -20,7 +22,7 @@ from tasks.methods.reasons import Reason
 from tasks.methods.sql import Catalog, open_catalog
 from tests.tasks.conftest import digest, make_project, make_record, write_table
 
-FOLDERS = [Path("data") / name for name in ("curated", "pairs", "neighbors", "predictions", "catalog")]
+FOLDERS = [Path("data") / name for name in ("curated", "pairs", "neighbors", "predictions", "drift", "proposals", "catalog")]
 CRAWLS = ["alpha", "beta"]
 STEPS = {name: step for step, name in enumerate([*Reason, "kept"], start=1)}
 
@@ -78,6 +80,8 @@ def rebuild() -> dict[str, Any]:
         source(PAIRS, "pairs"),
         source(NEIGHBORS, "neighbors"),
         source(PREDICTIONS, "predictions"),
+        source(DRIFT, "drift"),
+        source(PROPOSALS, "proposals"),
         Artifact(Path("data/concepts")),
         Artifact(Path("data/catalog")),
         CRAWLS,
@@ -126,12 +130,12 @@ def test_views_answer(door: Catalog) -> None:
 
 
 def test_metrics_count_rows_alone(project: Path) -> None:
-    expected = {"n_views": 9, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
+    expected = {"n_views": 11, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
     assert build() == expected
 
 
 def test_every_view_and_column_has_a_comment(door: Catalog) -> None:
-    assert len(door.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''").fetchall()) == 9
+    assert len(door.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''").fetchall()) == 11
     bare = "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'sluice' AND coalesce(comment, '') = ''"
     assert door.execute(bare).fetchall() == []
 
