@@ -29,9 +29,11 @@ import yaml
 
 from tasks.catalog import DATABASE, catalog
 from tasks.contracts.curated import CONTRACT as CURATED
+from tasks.contracts.drift import CONTRACT as DRIFT
 from tasks.contracts.neighbors import CONTRACT as NEIGHBORS
 from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.contracts.predictions import CONTRACT as PREDICTIONS
+from tasks.contracts.proposals import CONTRACT as PROPOSALS
 from tasks.core.tables import Artifact, Shard, Sink, Source
 from tasks.index import INDEX, ROWS, VECTORS
 from tasks.methods.search import build_index, write_index
@@ -158,11 +160,13 @@ def build_catalog(top: Path, crawls: list[str]) -> None:
     (top / "data/concepts").mkdir(exist_ok=True)
     concepts = {"concepts": [{"name": f"concept {number:04d}", "definition": "made up"} for number in range(N_CONCEPTS)]}
     (top / "data/concepts/made.yaml").write_text(yaml.safe_dump(concepts))
-    tables = {"curated": CURATED, "pairs": PAIRS, "neighbors": NEIGHBORS, "predictions": PREDICTIONS}
-    curated, pairs, neighbors, predictions = (
-        Source(contract, top / "data" / name, crawls, per_crawl=False) for name, contract in tables.items()
+    contracts = (CURATED, PAIRS, NEIGHBORS, PREDICTIONS, DRIFT, PROPOSALS)
+    folders = ("curated", *(contract.name for contract in contracts[1:]))
+    curated, pairs, neighbors, predictions, drift, proposals = (
+        Source(contract, top / "data" / name, crawls, per_crawl=False) for contract, name in zip(contracts, folders, strict=True)
     )
-    catalog(curated, pairs, neighbors, predictions, Artifact(top / "data/concepts"), Artifact(top / "data/catalog"), crawls)
+    concepts_folder, catalog_folder = Artifact(top / "data/concepts"), Artifact(top / "data/catalog")
+    catalog(curated, pairs, neighbors, predictions, drift, proposals, concepts_folder, catalog_folder, crawls)
 
 
 def ask_ours(top: Path, ids: list[str]) -> dict[str, float]:

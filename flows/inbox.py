@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tasks.core.files import write_atomically
@@ -21,14 +21,14 @@ SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.
 class Arrival:
     """A crawl to take in, with further words for `sluice crawl add`.
 
-    `inbox` is the folder that its manifest is moved out of, if any; `params` is params.yaml before it came.
+    `inbox` is the folder that its manifest is moved out of, if any; `failures` counts the runs that failed for a reason of their own.
     """
 
     name: str
     manifest: str
     options: tuple[str, ...] = ()
     inbox: str | None = None
-    params: str = ""
+    failures: int = 0
 
     @property
     def note(self) -> Path:
@@ -57,18 +57,17 @@ def waiting(inbox: Path, options: tuple[str, ...] = ()) -> Iterator[Arrival]:
             yield Arrival(name=path.name.partition(".")[0], manifest=str(path), options=options, inbox=str(inbox))
 
 
-def move_out(arrival: Arrival, folder: str, reason: str = "") -> Arrival:
+def move_out(arrival: Arrival, folder: str, reason: str = "") -> None:
     """Move a manifest from its inbox to the inbox's `done` or `refused`, there with the reason beside it."""
     if arrival.inbox is None:
-        return arrival
+        return
     manifest, target = Path(arrival.manifest), Path(arrival.inbox) / folder
     target.mkdir(parents=True, exist_ok=True)
     place = _free(target, manifest.name)
+    if reason:  # first: a manifest in `refused` has its reason, whenever one looks
+        place.with_name(f"{place.name}.reason.txt").write_text(reason + "\n")
     with suppress(FileNotFoundError):  # the run before this one was killed after the move
         shutil.move(manifest, place)
-    if reason:
-        place.with_name(f"{place.name}.reason.txt").write_text(reason + "\n")
-    return replace(arrival, inbox=None)
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -1,26 +1,30 @@
-"""Refresh: take in new crawls, each through its own stages, then bring the dataset up to date.
+"""Refresh: take in new crawls one after the other, and publish a version of the dataset with each that holds the gates.
 
-A crawl that one of its own stages refuses leaves no trace in the workspace. A run that was killed is finished by the next one.
+All of it happens in a worktree of the refresh's own: the workspace, and everybody's `dvc repro` in it, is never touched. A crawl that is
+refused leaves no trace but its manifest in `refused`, with the reason. A run that was killed is finished by the next one.
 """
 
 import sys
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import replace
 from pathlib import Path
-
-import yaml
 
 from flows.inbox import Arrival, move_out, unfinished, waiting
 from flows.lock import workspace_lock
 from flows.orchestrator import flow, get_run_logger, run_here, run_stages
 from flows.stages import StageFailed, changed_stages, read_graph, run_command
-from tasks.core.errors import CrawlError, SluiceError
+from flows.worktree import has_notes, open_worktree
+from tasks.core.errors import CrawlError, Refused, SluiceError
+from tasks.core.git import main_workspace
 from tasks.core.names import check_crawl_name
-from tasks.core.params import PARAMS_FILE, crawl_names, read_params
+from tasks.core.params import crawl_names, read_params
+from tasks.core.publishing import branch_commit, publish, settle
+from tasks.core.versions import Version, published_version
+from tasks.core.worktrees import REFRESH, REFRESH_LOCK, checkout, commit_all
 
 
 class CrawlRefused(SluiceError):
-    """A new crawl was not taken in; the workspace is as it was before."""
+    """A new crawl was not taken in; the published version is as it was before."""
 
 
 @flow(name="refresh", validate_parameters=True)
@@ -30,98 +34,118 @@ def refresh(
     inbox: str = "inbox",
     options: list[str] | None = None,
     wait_minutes: float = 0.0,
+    timeout_minutes: float | None = None,
+    max_failures: int = 3,
 ) -> None:
-    """Take in the crawl `name` from `manifest`, or, without them, every manifest that waits in `inbox`.
+    """Take in the crawl `name` from `manifest`, or, without them, every manifest that waits in `inbox`; each gives a version.
 
-    `options` are further words for `sluice crawl add`, such as ["--limit", "1000"].
-    Raises CrawlRefused after all that could be taken in was. Nothing new and nothing unfinished: nothing is done.
+    `options` are further words for `sluice crawl add`, such as ["--limit", "1000"]. A stage may take `timeout_minutes`. A crawl with which
+    the stages over all crawls have failed `max_failures` times is refused. Raises CrawlRefused after all that could be taken in was.
     """
-    if (name is None) != (manifest is None):
-        raise CrawlRefused("give both a name and a manifest, or neither to look into the inbox")
-    words = tuple(options or ())
-    with workspace_lock("refresh", wait_s=60 * wait_minutes):
-        begun = unfinished()
-        arrivals = [Arrival(name, manifest, words)] if name and manifest else list(waiting(Path(inbox), words))
-        taken, refusals = take_in([*begun, *(found for found in arrivals if found.name not in {one.name for one in begun})])
-        if taken:
-            crawls = {arrival.name for arrival in taken}
-            run_stages(with_changed(read_graph().downstream(own_stages(crawls)), crawls))
-        elif not refusals:
+    main, words = main_workspace(), tuple(options or ())
+    with workspace_lock("refresh", wait_s=60 * wait_minutes, path=main / REFRESH_LOCK):
+        arrivals = arrived(main, name, manifest, inbox, words)
+        if not arrivals and not has_notes(main / REFRESH):
+            settle(main)
             get_run_logger().info("nothing new in %s", inbox)
-        for arrival in taken:
-            arrival.forget()
+            return
+        with chdir(open_worktree(main)):
+            begun = unfinished()
+            queue = [*begun, *(found for found in arrivals if found.name not in {one.name for one in begun})]
+            refusals = [sentence for arrival in queue if (sentence := settled(arrival, timeout_minutes, max_failures))]
     if refusals:
         raise CrawlRefused("; ".join(refusals))
 
 
-def take_in(arrivals: list[Arrival]) -> tuple[list[Arrival], list[str]]:
-    """Run each crawl's own stages; gives the crawls that are in, and a sentence about each that was refused."""
-    taken, refusals = [], []
-    for arrival in arrivals:
-        try:
-            arrival = register(arrival)
-            make_own(arrival)
-        except CrawlRefused as error:
-            get_run_logger().error("%s", error)
-            move_out(arrival, "refused", str(error))
-            refusals.append(str(error))
-        else:
-            arrival = move_out(arrival, "done")
+def arrived(main: Path, name: str | None, manifest: str | None, inbox: str, words: tuple[str, ...]) -> list[Arrival]:
+    """The crawl that was named, or those in the inbox. Raises CrawlRefused for half an answer, or for a name that can't be used."""
+    if (name is None) != (manifest is None):
+        raise CrawlRefused("give both a name and a manifest, or neither to look into the inbox")
+    if name is None or manifest is None:
+        return list(waiting((main / inbox).absolute(), words))
+    try:
+        return [Arrival(check_crawl_name(name), str((main / manifest).absolute()), words)]
+    except CrawlError as error:
+        raise CrawlRefused(str(error)) from None
+
+
+def settled(arrival: Arrival, timeout_minutes: float | None, max_failures: int) -> str:
+    """Take a crawl in and publish the version with it; empty if that went well, else the sentence that says why it was refused."""
+    try:
+        version = take_in(arrival, timeout_minutes)
+    except CrawlRefused as error:
+        return refused(arrival, str(error))
+    except StageFailed as error:
+        arrival = replace(arrival, failures=arrival.failures + 1)
+        if arrival.failures < max_failures:
             arrival.write()
-            taken.append(arrival)
-    return taken, refusals
+            raise
+        return refused(
+            arrival, f"crawl '{arrival.name}' was refused: with it the dataset could not be made, {arrival.failures} times: {error}"
+        )
+    move_out(arrival, "done")
+    arrival.forget()
+    get_run_logger().info("published %s with crawl '%s': %d of %d rows kept", version.tag, arrival.name, version.kept, version.rows)
+    return ""
 
 
-def register(arrival: Arrival) -> Arrival:
+def take_in(arrival: Arrival, timeout_minutes: float | None) -> Version:
+    """Add the crawl, run its own stages, then what needs them, and publish. Raises CrawlRefused, or StageFailed where it isn't to blame."""
+    old = published_version()
+    if old is not None and arrival.name in old.crawls and arrival.note.exists():
+        return old  # the run before this one was killed after it had published
+    register(arrival)
+    make_own(arrival, timeout_minutes)
+    run_stages(with_changed(read_graph().downstream(own_stages({arrival.name})), {arrival.name}), timeout_minutes)
+    commit_all(Path(), f"Take in crawl '{arrival.name}'")
+    try:
+        return publish()
+    except Refused as error:
+        raise CrawlRefused(f"crawl '{arrival.name}' was refused by the gates in params.yaml: {error}") from None
+
+
+def register(arrival: Arrival) -> None:
     """Add the crawl to the graph, unless an earlier run that was killed did. Raises CrawlRefused if that can't be."""
     registered = arrival.name in crawl_names(read_params())
     if registered and arrival.note.exists():
-        return arrival
+        return
     try:
         check_crawl_name(arrival.name)
         if registered:
-            raise CrawlError(f"a crawl of this name is there already: give {arrival.manifest} another name")
+            raise CrawlError(f"a crawl of this name is there already: give {Path(arrival.manifest).name} another name")
         if arrival.note.exists():
             clear(arrival.name)
-        arrival = replace(arrival, params=PARAMS_FILE.read_text())
         arrival.write()
         sluice("crawl", "add", arrival.name, arrival.manifest, *arrival.options)
     except (CrawlError, StageFailed) as error:
-        if not registered:
-            undo(arrival)
         raise CrawlRefused(f"crawl '{arrival.name[:80]}' was refused: {error}") from None
-    return arrival
 
 
-def make_own(arrival: Arrival) -> None:
-    """Run the crawl's own stages. Raises CrawlRefused if one of them fails, after the crawl was taken out again."""
+def make_own(arrival: Arrival, timeout_minutes: float | None) -> None:
+    """Run the crawl's own stages. Raises CrawlRefused if one of them fails."""
     own = own_stages({arrival.name})
     for address in with_changed(own, {arrival.name}):
         try:
-            run_stages([address])
+            run_stages([address], timeout_minutes)
         except StageFailed as error:
             if address not in own:
                 raise
-            undo(arrival)
             raise CrawlRefused(f"crawl '{arrival.name}' was refused by {address}: {error}") from None
 
 
-def undo(arrival: Arrival) -> None:
-    """Take the crawl out of the graph and its files off the disk; params.yaml is as it was, byte for byte, if nobody else changed it."""
-    before = yaml.safe_load(arrival.params or "{}")
-    if arrival.name in crawl_names(read_params()):
-        try:
-            sluice("crawl", "remove", arrival.name, "--purge")
-        except StageFailed as error:
-            get_run_logger().error("crawl '%s' was not removed (%s): params.yaml is put back as it was", arrival.name, error)
-            PARAMS_FILE.write_text(arrival.params)
-    if before and read_params() == before:
-        PARAMS_FILE.write_text(arrival.params)
+def refused(arrival: Arrival, sentence: str) -> str:
+    """Put the worktree back to the published version, without the crawl's files, and its manifest into quarantine; the sentence."""
+    get_run_logger().error("%s", sentence)
+    if arrival.note.exists():  # else it was never registered: a crawl of this name is the version's own
+        clear(arrival.name)
+    checkout(Path(), branch_commit(main_workspace()))
     arrival.forget()
+    move_out(arrival, "refused", sentence)
+    return sentence
 
 
 def clear(name: str) -> None:
-    """Remove what an `add` that was killed left of a crawl that is not in the graph."""
+    """Remove what was made of a crawl that is in no version."""
     with suppress(StageFailed):  # it left nothing
         sluice("crawl", "remove", name, "--purge")
 
@@ -144,7 +168,7 @@ def with_changed(targets: list[str], crawls: set[str]) -> list[str]:
 
 def sluice(*words: str) -> None:
     """Call Sluice's own command line. Raises StageFailed with its message."""
-    run_command([sys.executable, "-m", "tasks.cli", *words], get_run_logger().info)
+    run_command([sys.executable, "-m", "tasks.cli", "--workspace", str(Path.cwd()), *words], get_run_logger().info)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,13 +81,16 @@ def changed_stages(folder: Path = Path()) -> set[str]:
         return {address.rpartition(":")[2] for address in repo.status()}  # seen from elsewhere, a path to dvc.yaml stands before
 
 
-def run_stage(address: str, say: Say, folder: Path = Path()) -> None:
-    """Let DVC make one stage, if anything changed for it. Raises StageFailed with the stage's own message."""
-    run_command([sys.executable, "-c", TIED_DVC, "repro", "--single-item", address], say, folder)
+def run_stage(address: str, say: Say, folder: Path = Path(), seconds: float | None = None) -> None:
+    """Let DVC make one stage, if anything changed for it. Raises StageFailed with the stage's own message, or after `seconds`."""
+    run_command([sys.executable, "-c", TIED_DVC, "repro", "--single-item", address], say, folder, seconds)
 
 
-def run_command(command: Sequence[str], say: Say, folder: Path = Path()) -> None:
-    """Run a command, pass its lines on as they come, and leave none of its processes behind, however this ends."""
+def run_command(command: Sequence[str], say: Say, folder: Path = Path(), seconds: float | None = None) -> None:
+    """Run a command, pass its lines on as they come, and leave none of its processes behind, however this ends.
+
+    Raises StageFailed with the command's own message, or if it has not ended after `seconds`.
+    """
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -98,6 +102,15 @@ def run_command(command: Sequence[str], say: Say, folder: Path = Path()) -> None
         start_new_session=True,
     )
     lines: list[str] = []
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        end_group(process)
+
+    timer = threading.Timer(seconds or 0, stop)
+    if seconds is not None:
+        timer.start()
     try:
         for line in process.stdout or ():
             if line.strip():
@@ -105,9 +118,14 @@ def run_command(command: Sequence[str], say: Say, folder: Path = Path()) -> None
                 lines = [*lines[1 - REMEMBERED_LINES :], line.strip()]
         code = process.wait()
     finally:
+        timer.cancel()
         end_group(process)
         if process.stdout:
             process.stdout.close()
+    if late.is_set() and seconds is not None:
+        raise StageFailed(
+            f"had not ended after {seconds / 60:.4g} minutes and was stopped: start again to resume it, or allow it more time"
+        )
     if code:
         raise StageFailed(complaint(lines, code))
 

@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--workspace", metavar="DIR", help="top folder of the project (default: SLUICE_WORKSPACE, or found upwards from here)"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_crawl(commands.add_parser("crawl", help="add, remove, retry, refetch, extract and list crawls"))
+    add_crawl(commands.add_parser("crawl", help="add, remove, retry, refetch, seal, extract and list crawls"))
     commands.add_parser("plan", help="check everything and estimate rows, hours and GB before any work")
     add_query(commands.add_parser("query", help="ask the catalog in SQL, or by a recipe's name; without either: a shell"))
     explain = commands.add_parser("explain", help="tell one sample's story through all tables")
@@ -79,6 +79,23 @@ def make_parser() -> argparse.ArgumentParser:
         found.add_argument("-n", type=int, default=10, metavar="N", help="number of answers (default: 10)")
         add_format(found)
     add_export(commands.add_parser("export", help="write a part of the dataset in another tool's format"))
+    versions = commands.add_parser("versions", help="list the published versions of the dataset")
+    add_format(versions)
+    diff = commands.add_parser("diff", help="say what differs between two versions: rows in, rows out, decisions, metrics")
+    diff.add_argument("before", metavar="A", help="a version such as v0001, or `workspace`")
+    diff.add_argument("after", metavar="B", help="the other one")
+    diff.add_argument("--examples", metavar="N", type=int, default=3, help="sample ids shown of each kind of change (default: 3)")
+    add_format(diff)
+    reproduce = commands.add_parser("reproduce", help="check a version out and prove that its bytes are those that were published")
+    reproduce.add_argument("version", metavar="TAG", help="a version such as v0001")
+    commands.add_parser("publish", help="publish the commit that is checked out as the next version, if the gates hold")
+    prune = commands.add_parser("prune", help="drop old published versions, and free the data that nothing else holds")
+    prune.add_argument("--keep", metavar="N", type=int, default=30, help="the latest N versions stay (default: 30)")
+    prune.add_argument("--older-than", metavar="DAYS", type=float, default=30.0, help="younger versions stay (default: 30 days)")
+    prune.add_argument("--yes", action="store_true", help="do it; without, say what would be dropped")
+    prune.add_argument("--remote", action="store_true", help="free the remote too, not the cache alone")
+    verify = commands.add_parser("verify", help="hash everything anew, check every table, find what is missing or belongs to nobody")
+    verify.add_argument("--repair", action="store_true", help="restore what differs from DVC's cache or the remote")
     add_forget(commands.add_parser("forget", help="remove images and all that was made of them, and keep them out of later crawls"))
     return parser
 
@@ -121,7 +138,7 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def add_crawl(parser: argparse.ArgumentParser) -> None:
-    """`sluice crawl add|remove|retry|refetch|extract|list`."""
+    """`sluice crawl add|remove|retry|refetch|seal|unseal|extract|list`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     add = actions.add_parser("add", help="take in a manifest as a new crawl")
     add.add_argument("name", metavar="NAME", help="a-z, 0-9, '_' and '-', 63 at most")
@@ -148,6 +165,12 @@ def add_crawl(parser: argparse.ArgumentParser) -> None:
     refetch.add_argument("name", metavar="NAME")
     for again in (retry, refetch):
         again.add_argument("--later", action="store_true", help="note it, and leave the fetching to `dvc repro`")
+    seal = actions.add_parser("seal", help="merge the oldest crawls into one entry of the graph; nothing is fetched or made again")
+    unseal = actions.add_parser("unseal", help="give the latest sealed crawls their own stages back")
+    for found in (seal, unseal):
+        found.add_argument("names", metavar="NAME", nargs="*")
+    seal.add_argument("--keep", metavar="N", type=int, help="seal all but the latest N crawls")
+    unseal.add_argument("--all", action="store_true", help="every sealed crawl")
     extract = actions.add_parser("extract", help="make a manifest of the pictures in Common Crawl's files")
     extract.add_argument("out", metavar="OUT", type=Path, help="the manifest to write, ending in .parquet")
     extract.add_argument("files", metavar="WARC_OR_WAT", type=Path, nargs="+", help="each also as .gz")

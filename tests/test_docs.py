@@ -59,7 +59,7 @@ def test_every_command_stands_in_the_reference(reference):
 
 
 def test_every_view_stands_in_the_reference(reference):
-    for name in ("samples", "funnel", "concepts", "crawls", "pairs", "neighbors", "predictions", "runs"):
+    for name in ("samples", "funnel", "concepts", "crawls", "pairs", "neighbors", "predictions", "drift", "proposals", "runs"):
         assert f"\n## {name}\n" in reference["views"]
     assert "| `review_priority` | FLOAT | Expected gain" in reference["views"]
 

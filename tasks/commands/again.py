@@ -18,7 +18,7 @@ from tasks.commands.output import write_line
 from tasks.core.crawls import KNOWN, read_manifest, read_settings, write_known
 from tasks.core.errors import CrawlError
 from tasks.core.files import write_atomically
-from tasks.core.params import crawl_names, read_params
+from tasks.core.params import crawl_names, read_params, sealed_names
 from tasks.core.portions import REFETCHED, RETRIES, add_retry, times_refetched
 from tasks.methods.failures import reason_of
 
@@ -78,6 +78,8 @@ def checked_folder(name: str, values: dict[str, Any]) -> Path:
     folder = folder_of(name, values)
     if name not in crawl_names(values):
         raise CrawlError(f"there is no crawl '{name}' (crawls: {', '.join(crawl_names(values)) or 'none'})")
+    if name in sealed_names(values):
+        raise CrawlError(f"crawl '{name}' is sealed: open it and all later ones first with `sluice crawl unseal`")
     if name in (values.get("demos") or []):
         raise CrawlError(f"crawl '{name}' is a demo: its folder is made by `generate`, and its web is always the same")
     return folder

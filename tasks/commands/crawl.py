@@ -25,7 +25,7 @@ from tasks.core.errors import CrawlError, ParamsError
 from tasks.core.graph import PLACEHOLDER, Entry, fill, read_graph
 from tasks.core.lineage import FETCHES
 from tasks.core.names import check_crawl_name
-from tasks.core.params import crawl_names, read_params, section
+from tasks.core.params import crawl_names, read_params, sealed_names, section
 from tasks.methods import manifests
 from tasks.methods.packed_web import Pile
 from tasks.methods.safety import read_block_list
@@ -35,7 +35,7 @@ STAGE = "ingest"  # the stage that a crawl's folder is made for; its section hol
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """`sluice crawl add`, `remove` or `list`."""
+    """`sluice crawl` and what to do."""
     if arguments.action == "add":
         overrides = {"allow_hosts": arguments.allow_host, "connect": connections(arguments.connect)}
         columns = pairs_of("--columns", [pair for text in arguments.columns for pair in text.split(",")])
@@ -46,6 +46,10 @@ def run(arguments: argparse.Namespace) -> None:
         from tasks.commands import again
 
         again.run(arguments)
+    elif arguments.action in ("seal", "unseal"):
+        from tasks.commands import seal
+
+        seal.run(arguments)
     elif arguments.action == "extract":
         from tasks.commands import extract
 
@@ -146,7 +150,11 @@ def remove(name: str, *, purge: bool) -> None:
         raise CrawlError(f"there is no crawl '{name}' (crawls: {', '.join(crawl_names(values)) or 'none'})")
     for key in named_by(name, values):
         raise CrawlError(f"crawl '{name}' is what params.yaml says for {key}: name another crawl there first")
-    for key in ("demos", "crawls"):
+    if name in sealed_names(values):
+        from tasks.commands.seal import release
+
+        release([name])
+    for key in ("demos", "crawls", "sealed"):
         remove_name(key, name)
     write_line(f"removed crawl '{name}' from params.yaml" if listed else f"crawl '{name}' is not in params.yaml")
     if purge:
@@ -183,7 +191,8 @@ def show() -> None:
             rows.append((name, "", "", "made by `dvc repro`" if is_demo else "missing: `dvc pull` or add it again"))
             continue
         table = read_manifest(folder)
-        rows.append((name, table.num_rows, pc.count_distinct(table["concept"]).as_py(), "demo" if is_demo else "added"))
+        state = "demo" if is_demo else "sealed" if name in sealed_names(values) else "added"
+        rows.append((name, table.num_rows, pc.count_distinct(table["concept"]).as_py(), state))
     write_table(("crawl", "rows", "concepts", "state"), rows)
 
 

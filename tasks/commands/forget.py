@@ -9,7 +9,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from tasks.commands.forget_cache import affected_tags, clean, commit, current_ob
 from tasks.commands.forget_files import data_folders, edit_graph, edit_index, edit_table, edit_tar, parquet_files, positions
 from tasks.commands.forget_remote import clean_remote
 from tasks.commands.forget_search import Request, chosen_records, found_wanted, tars_of
+from tasks.commands.forget_versions import issue_again, published_place, refresh_waits, strip, under_way
 from tasks.commands.output import write_line
 from tasks.core.errors import SluiceError
 from tasks.core.files import digest_of, write_atomically
@@ -75,19 +76,50 @@ class Journal:
 
 def run(arguments: argparse.Namespace) -> None:
     """Forget what the arguments name, say what would be forgotten, or end what a killed run began."""
-    with workspace_alone():
-        if arguments.resume:
-            journal = read_journal()
-        else:
-            if JOURNAL.exists():
-                raise SluiceError("an earlier `sluice forget` was interrupted: end it first with `sluice forget --resume`")
-            journal = planned(Request.of(arguments))
-            if arguments.dry_run:
-                return write_line(f"would forget {summary(journal)}")
-            journal.save()
-        receipt = carry_out(journal)
-    write_line(f"forgot {summary(journal)}; receipt: {receipt}")
+    top = Path.cwd()
+    with workspace_alone(), refresh_waits(top):
+        published = published_place(top)
+        places = [top, *([published] if published else [])]
+        journals = begun(places) if arguments.resume else planned_in(places, Request.of(arguments))
+        if arguments.dry_run:
+            return write_line(f"would forget {summary(next(iter(journals.values())))}")
+        for place, journal in journals.items():
+            with chdir(place):
+                journal.save()
+        for journal in journals.values():
+            strip(journal.wanted, crawls_folder(), top)
+        for place, journal in journals.items():
+            with chdir(place):
+                receipt = carry_out(journal)
+            write_line(f"forgot {summary(journal)}; receipt: {receipt if place == top else place / receipt}")
+        issued = issue_again(published) if published else []
+    for version in issued:
+        write_line(f"issued again: {version.tag}, without what {version.receipt} names")
     return write_line("next: commit dvc.lock, data/crawls and the receipt with git, and `dvc push` where there is a remote")
+
+
+def planned_in(places: list[Path], request: Request) -> dict[Path, Journal]:
+    """What has to go in the workspace and in the published version. Raises SluiceError if neither has what is named."""
+    journals, errors = dict[Path, Journal](), list[SluiceError]()
+    for place in places:
+        if (place / JOURNAL).exists():
+            raise SluiceError("an earlier `sluice forget` was interrupted: end it first with `sluice forget --resume`")
+        with chdir(place):
+            try:
+                journals[place] = planned(request)
+            except SluiceError as error:
+                errors.append(error)
+    if not journals:
+        raise errors[0]
+    return journals
+
+
+def begun(places: list[Path]) -> dict[Path, Journal]:
+    """What a killed run has left. Raises SluiceError if there is nothing to resume."""
+    journals = {place: Journal(**json.loads((place / JOURNAL).read_text())) for place in places if (place / JOURNAL).exists()}
+    if not journals and not any(under_way(place) for place in places[1:]):
+        raise SluiceError("nothing to resume: no `sluice forget` was interrupted")
+    return journals
 
 
 @contextmanager
@@ -101,14 +133,6 @@ def workspace_alone() -> Iterator[None]:
             yield
     except Timeout:
         raise SluiceError("the workspace is in use by another run: wait for its end, then start again") from None
-
-
-def read_journal() -> Journal:
-    """What a killed run has left. Raises SluiceError if there is nothing to resume."""
-    try:
-        return Journal(**json.loads(JOURNAL.read_text()))
-    except FileNotFoundError:
-        raise SluiceError("nothing to resume: no `sluice forget` was interrupted") from None
 
 
 def planned(request: Request) -> Journal:

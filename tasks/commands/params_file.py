@@ -1,6 +1,7 @@
 """Edit params.yaml: append a name to one of its lists, or take one out, with all comments kept."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ def remove_name(key: str, name: str, path: Path = PARAMS_FILE) -> None:
     if name in (content.get(key) or []):
         content[key].remove(name)
         _write(content, editor, path)
+
+
+def move_names(names: Sequence[str], *, source: str, target: str, place: int, path: Path = PARAMS_FILE) -> None:
+    """Move names from one list to another, to `place` there and on; the file changes in one step."""
+    content, editor = _read(path)
+    if content.get(target) is None:
+        content[target] = []
+    for offset, name in enumerate(names):
+        content[source].remove(name)
+        content[target].insert(place + offset, name)
+    _write(content, editor, path)
 
 
 def _read(path: Path) -> tuple[Any, YAML]:

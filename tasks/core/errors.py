@@ -7,6 +7,8 @@ SluiceError
 |-- CrawlError        a crawl's name, manifest or settings can't be used
 |-- ShardError        a shard could not be made or read
 |-- ValidationError   a crawl was refused at the door
+|-- VersionError      a version can't be made, found or read
+|   `-- Refused       a gate keeps a version from being published
 `-- DeviceError       a device was asked for that isn't there
 
 A message says what is wrong, which value, where it came from and the way out, in one line: the command line prints it as it is.
@@ -39,6 +41,14 @@ class ShardError(SluiceError):
 
 class ValidationError(SluiceError):
     """A crawl was refused: the message names expectation, figure and limit."""
+
+
+class VersionError(SluiceError):
+    """A version of the dataset can't be made, found or read."""
+
+
+class Refused(VersionError):
+    """A gate keeps a version from being published: the message names figure and limit."""
 
 
 class DeviceError(SluiceError):

@@ -74,12 +74,24 @@ def _fields(model: Any, path: tuple[Any, ...]) -> list[str]:
 
 
 def crawl_names(values: Mapping[str, Any]) -> list[str]:
-    """The crawls of the graph, in order of arrival. Raises ParamsError for a list with repeats, CrawlError for a hostile name."""
+    """All crawls in order of arrival: the sealed ones, then those that have stages of their own.
+
+    Raises ParamsError for a list with repeats, CrawlError for a hostile name.
+    """
     names = values.get("crawls")
     if not isinstance(names, list):
         raise ParamsError("params.yaml: 'crawls' must be a list of crawl names, such as `crawls: [demo-1]`")
+    names = [*sealed_names(values), *names]
     for name in names:
         check_crawl_name(name)
     if len(set(names)) != len(names):
         raise ParamsError(f"params.yaml: 'crawls' names a crawl twice: {', '.join(names)}")
+    return names
+
+
+def sealed_names(values: Mapping[str, Any]) -> list[str]:
+    """The crawls that `sluice crawl seal` has merged into one entry of the graph. Raises ParamsError if they are no list."""
+    names = values.get("sealed") or []
+    if not isinstance(names, list):
+        raise ParamsError("params.yaml: 'sealed' must be a list of crawl names, as `sluice crawl seal` writes it")
     return names

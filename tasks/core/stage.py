@@ -21,6 +21,7 @@ from tasks.core.lineage import record_run
 from tasks.core.names import check_crawl_name
 from tasks.core.params import Params, SharedParams, crawl_names, read_params, section
 from tasks.core.processes import die_with_parent
+from tasks.core.sealed import check_seal
 from tasks.core.settings import Settings, prepare_environment, read_settings
 from tasks.core.shards import ShardPool, make_pool
 from tasks.core.tables import Artifact, Contract, Sink, Source, to_json
@@ -28,6 +29,7 @@ from tasks.core.tables import Artifact, Contract, Sink, Source, to_json
 Metrics = dict[str, Any]
 Stage = Callable[..., Metrics]
 ITEM_ARGUMENTS = {"item": "crawl"}  # ${item.arm} becomes `arm`
+ALL_CRAWLS = ("crawls", "sealed")  # the lists of params.yaml that together name every crawl
 LISTS = ("arms", "seeds")  # top-level lists of params.yaml that a stage may ask for by name, as for `crawls`
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ def run(stage: Stage, name: str, words: Sequence[str]) -> None:
         raise WiringError(f"stage '{name}' is not in dvc.yaml (there are: {', '.join(graph)})")
     entry, values, settings = graph[name], read_params(), read_settings()
     items = _items(entry, words)
+    check_seal(entry, values)
     arguments = bind(stage, entry, values, items, settings)
     with record_run(name, "-".join(items.values()), settings) as record:
         metrics = stage(**arguments)
@@ -107,13 +110,13 @@ def check_wiring(stage: Stage, entry: StageEntry) -> None:
 
 
 def expected_params(stage: Stage, entry: StageEntry) -> set[str]:
-    """The params sections that a signature stands for; tables over all crawls need the list of crawls too."""
+    """The params sections that a signature stands for; tables over all crawls need the lists of crawls too."""
     kinds = annotations(stage)
     sections = {"shared" if kind is SharedParams else entry.name for kind in kinds.values() if issubclass(kind, Params)}
     bound = {found.name for found in (*entry.data, *entry.outs) if found.bound}
     over_all = any(kind in (Source, Sink) and name not in bound and contract_of(name).partitioned for name, kind in kinds.items())
     listed = {name for name in LISTS if name in kinds}
-    return sections | listed | ({"crawls"} if over_all or kinds.get("crawls", Artifact) is not Artifact else set())
+    return sections | listed | (set(ALL_CRAWLS) if over_all or kinds.get("crawls", Artifact) is not Artifact else set())
 
 
 def annotations(stage: Stage) -> dict[str, type]:

@@ -5,12 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flows import server
-from tests.flows.processes import wait_for
+from tasks.core.versions import list_versions
+from tasks.core.worktrees import REFRESH
+from tests.flows.processes import processes_in, wait_for
 
 RUN_SECONDS = 900.0
 
@@ -23,6 +27,8 @@ class Site:
         self.home = folder / ".prefect"
         self.url = ""
         self.worker: subprocess.Popen[bytes] | None = None
+        self.watch: subprocess.Popen[bytes] | None = None
+        self.sent: list[int] = []
 
     def open(self) -> None:
         self.url = server.start(self.home)
@@ -47,16 +53,25 @@ class Site:
         return done.stdout
 
     def start_worker(self) -> None:
-        log = (self.folder / "worker.log").open("wb")
-        self.worker = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "sluice"],
-            cwd=self.folder,
-            env=self.variables,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        log.close()
+        self.worker = self.start("worker", "-m", "prefect", "worker", "start", "--pool", "sluice")
+
+    def start_watch(self) -> None:
+        self.watch = self.start("watch", "-m", "flows.watch")
+
+    def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *words], cwd=self.folder, env=self.variables, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def log(self) -> str:
+        """The end of what worker and watch have said."""
+        return "\n".join(path.read_text(errors="replace")[-4000:] for path in sorted(self.folder.glob("*.log")))
+
+    def dvc(self, *words: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "dvc", *words], cwd=self.folder, env=self.variables, check=True, capture_output=True, text=True
+        ).stdout
 
     def run(self, deployment: str, **parameters: object) -> str:
         """Start a run; gives its id."""
@@ -84,12 +99,56 @@ class Site:
         wait_for(lambda: self.state(run)[0] in wanted, RUN_SECONDS)
         return self.state(run)
 
+    def artifacts(self, run: str) -> list[Any]:
+        """What a run shows in the UI."""
+        return list(self.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}}))
+
+    def running(self) -> list[int]:
+        """Processes of flow runs: those below the worker that Prefect has started, wherever they work now."""
+        pids = []
+        for folder in (self.folder, self.folder / REFRESH):
+            pids += [int(found.split()[0]) for found in processes_in(folder) if "prefect.engine" in found or "flow-run execute" in found]
+        return pids
+
+    def kill(self, who: str) -> None:
+        """SIGKILL, without a word before."""
+        server_pid = json.loads((self.home / "server.json").read_text())["pid"]
+        stages = [int(found.split()[0]) for found in processes_in(self.folder / REFRESH) if "stage.py" in found]
+        worker = [self.worker.pid] if self.worker else []
+        for pid in {"stage": stages, "flow": self.running(), "worker": worker, "server": [server_pid]}[who]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self.sent.append(signal.SIGKILL)
+
+    def revive(self) -> None:
+        """What a service manager does: start again what has ended."""
+        self.url = server.start(self.home)
+        if self.worker and self.worker.poll() is not None:
+            self.start_worker()
+        if self.watch and self.watch.poll() is not None:
+            self.start_watch()
+
+    def wait_until_running(self) -> None:
+        """Start a refresh if none runs, and wait for its process."""
+        if not self.running():
+            self.run("refresh/refresh")
+            wait_for(lambda: bool(self.running()), 60)
+
+    def finished(self, crawls: list[str]) -> bool:
+        """Whether the crawls are published; a run is started where none runs and they aren't."""
+        if list_versions(self.folder)[-1].crawls == crawls and not (self.folder / "inbox/z.csv").exists():
+            return True
+        self.wait_until_running()
+        time.sleep(2)
+        return False
+
     def stop(self) -> None:
-        if self.worker:
-            os.killpg(self.worker.pid, signal.SIGTERM)
-            try:
-                self.worker.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.worker.pid, signal.SIGKILL)
-                self.worker.wait()
+        for process in (self.watch, self.worker):
+            if process and process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
         server.stop(self.home)

@@ -60,10 +60,10 @@ def test_the_projects_own_order_puts_every_stage_after_what_it_needs():
 def test_order_agrees_with_dvcs_own_run(built):
     folder, ran = built
     graph = read_graph(folder)
-    assert set(ran) == set(graph.order) == {"ingest@old", "validate@old", "prepare", "index"}
+    assert set(ran) == set(graph.order) == {"ingest@old", "validate@old", "prepare", "index", "curate", "catalog"}
     assert all(graph.needs[address] <= set(ran[: ran.index(address)]) for address in ran)
     assert graph.needs["index"] == {"ingest@old", "validate@old", "prepare"}
-    assert graph.order[-1] == ran[-1] == "index"
+    assert graph.order[-1] == ran[-1] == "catalog"
 
 
 def test_changed_is_what_dvc_would_run(built):
@@ -109,6 +109,23 @@ def test_an_interrupted_command_leaves_no_process(tmp_path):
         run_command([sys.executable, "-c", script], interrupt, tmp_path)
     assert time.monotonic() - began < 10
     assert gone(seen[0])
+
+
+def test_what_takes_too_long_is_stopped_with_all_that_it_started(tmp_path):
+    sleep = "[sys.executable, '-c', 'import time; time.sleep(60)']"
+    script = f"import subprocess, sys; child = subprocess.Popen({sleep}); print(child.pid, flush=True); child.wait()"
+    seen = []
+    began = time.monotonic()
+    with pytest.raises(StageFailed, match="had not ended after 0.05 minutes and was stopped: start again to resume it"):
+        run_command([sys.executable, "-c", script], lambda line: seen.append(int(line)), tmp_path, seconds=3)
+    assert time.monotonic() - began < 20
+    assert gone(seen[0])
+
+
+def test_what_ends_in_time_is_not_disturbed(tmp_path):
+    seen = []
+    run_command([sys.executable, "-c", "print('done')"], seen.append, tmp_path, seconds=60)
+    assert seen == ["done"]
 
 
 def test_a_killed_runner_leaves_no_process(tmp_path):

@@ -1,4 +1,4 @@
-"""The real graph on a real server: a new demo crawl comes in, a poisoned one doesn't, and what was there stays as it was."""
+"""On a real server: a demo crawl becomes a version, poisoned ones are refused by the right gate, the workspace stays as it was."""
 
 import json
 import shutil
@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.flows.site import Site
+from tests.flows.workspace import git
 from tests.workspace import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-LEFT_BEHIND = shutil.ignore_patterns(".venv", ".git", ".prefect", ".sluice", "tmp", "__pycache__", ".*_cache", "inbox", "*.tmp")
-CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n    autostage = false\n"
+LEFT_BEHIND = shutil.ignore_patterns(".venv", ".prefect", ".sluice", "tmp", "__pycache__", ".*_cache", "inbox", "*.tmp")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,7 +28,7 @@ class Handler(BaseHTTPRequestHandler):
         super().__init__(*words)
 
     def do_GET(self) -> None:
-        data = self.pictures.get(self.path)
+        data = self.pictures.get(self.path.partition("?")[0])
         self.send_response(200 if data is not None else 404)
         self.send_header("Content-Type", "image/jpeg")
         self.send_header("Content-Length", str(len(data or b"")))
@@ -44,7 +44,8 @@ def site(finished, tmp_path_factory):
     """A copy of the toy workspace as `dvc repro` left it, with a server and a worker of its own."""
     folder = tmp_path_factory.mktemp("real") / "workspace"
     shutil.copytree(finished, folder, ignore=LEFT_BEHIND)
-    (folder / ".dvc" / "config").write_text(CONFIG)
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "Built")
     found = Site(folder)
     try:
         found.open()
@@ -77,8 +78,9 @@ def stamps(folder: Path) -> dict[str, int]:
 
 
 def rows(folder: Path, crawl: str) -> int:
-    """Rows of the crawl in the catalog."""
-    command = [sys.executable, "-m", "tasks.cli", "query", f"SELECT count(*) AS n FROM samples WHERE crawl = '{crawl}'", "--format", "json"]
+    """Rows of the crawl in the published catalog."""
+    question = f"SELECT count(*) AS n FROM samples WHERE crawl = '{crawl}'"
+    command = [sys.executable, "-m", "tasks.cli", "--workspace", "versions/current", "query", question, "--format", "json"]
     done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
     return json.loads(done.stdout)[0]["n"]
 
@@ -87,8 +89,6 @@ def test_a_poisoned_crawl_is_refused_and_the_next_good_one_taken_in(site, web, t
     manifest, address = web
     before, params = stamps(site.folder), (site.folder / "params.yaml").read_bytes()
     assert len(before) > 6
-    assert rows(site.folder, "demo-3") == 0
-
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("picture,words\n1,2\n")
     kind, message = site.wait(site.run("refresh/refresh", name="demo-3", manifest=str(wrong)))
@@ -104,12 +104,24 @@ def test_a_poisoned_crawl_is_refused_and_the_next_good_one_taken_in(site, web, t
     assert (site.folder / "params.yaml").read_bytes() == params
     assert not list((site.folder / "data").glob("*/demo-3"))
 
+    same = tmp_path / "same.csv"  # 60 % of the addresses show one picture
+    paths = pq.read_table(manifest)["url"].to_pylist()
+    one = [f"{paths[0]}?{number}" for number in range(60)]
+    same.write_text("url,alt_text\n" + "".join(f"{url},text {number}\n" for number, url in enumerate([*one, *paths[1:41]])))
+    kind, message = site.wait(site.run("refresh/refresh", name="demo-3", manifest=str(same), options=["--connect", address]))
+    assert kind == "FAILED"
+    assert "crawl 'demo-3' was refused by validate@demo-3: " in message
+    assert "duplicate" in message
+    assert not (site.folder / "versions").exists()
+
     options = ["--connect", address]
     kind, message = site.wait(site.run("refresh/refresh", name="demo-3", manifest=str(manifest), options=options))
     assert kind == "COMPLETED", message
     assert 250 < rows(site.folder, "demo-3") <= 300
     assert stamps(site.folder) == before
-    assert (site.folder / "reports" / "index.html").stat().st_mtime_ns > (site.folder / "params.yaml").stat().st_mtime_ns
+    assert (site.folder / "params.yaml").read_bytes() == params
+    assert (site.folder / "versions/current/reports/index.html").stat().st_size > 10_000
+    assert (site.folder / "versions/current/version.json").exists()
 
 
 def test_rebuild_of_what_is_whole_does_nothing(site):

@@ -11,10 +11,12 @@ import pytest
 
 from tasks.catalog import catalog
 from tasks.contracts.curated import CONTRACT as CURATED
+from tasks.contracts.drift import CONTRACT as DRIFT
 from tasks.contracts.fetches import CONTRACT as FETCHES
 from tasks.contracts.neighbors import CONTRACT as NEIGHBORS
 from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.contracts.predictions import CONTRACT as PREDICTIONS
+from tasks.contracts.proposals import CONTRACT as PROPOSALS
 from tasks.contracts.reviews import CONTRACT as REVIEWS
 from tasks.core.lineage import record_run
 from tasks.core.settings import Settings
@@ -24,7 +26,7 @@ from tasks.methods.reasons import Reason
 from tasks.methods.sql import Catalog, open_catalog
 from tests.tasks.conftest import digest, make_project, make_record, write_table
 
-FOLDERS = [Path("data") / name for name in ("curated", "pairs", "neighbors", "predictions", "catalog")]
+FOLDERS = [Path("data") / name for name in ("curated", "pairs", "neighbors", "predictions", "drift", "proposals", "catalog")]
 CRAWLS = ["alpha", "beta"]
 STEPS = {name: step for step, name in enumerate([*Reason, "kept"], start=1)}
 
@@ -82,6 +84,8 @@ def rebuild() -> dict[str, Any]:
         source(PAIRS, "pairs"),
         source(NEIGHBORS, "neighbors"),
         source(PREDICTIONS, "predictions"),
+        source(DRIFT, "drift"),
+        source(PROPOSALS, "proposals"),
         Artifact(Path("data/concepts")),
         Artifact(Path("data/catalog")),
         CRAWLS,

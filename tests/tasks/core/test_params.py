@@ -48,6 +48,11 @@ def test_missing_file_and_bad_yaml(tmp_path):
 
 def test_crawl_names():
     assert crawl_names({"crawls": ["a", "b-1"]}) == ["a", "b-1"]
+    assert crawl_names({"crawls": ["c"], "sealed": ["a", "b-1"]}) == ["a", "b-1", "c"]
+    with pytest.raises(ParamsError, match="names a crawl twice: a, a"):
+        crawl_names({"crawls": ["a"], "sealed": ["a"]})
+    with pytest.raises(ParamsError, match="'sealed' must be a list"):
+        crawl_names({"crawls": ["a"], "sealed": "a"})
     with pytest.raises(ParamsError, match="names a crawl twice: a, a"):
         crawl_names({"crawls": ["a", "a"]})
     with pytest.raises(CrawlError, match="is not allowed"):
