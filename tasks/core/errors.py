@@ -41,5 +41,9 @@ class ValidationError(SluiceError):
     """A crawl was refused: the message names expectation, figure and limit."""
 
 
+class MemoryCeilingError(SluiceError):
+    """A stage can't keep under SLUICE_MEMORY_GB."""
+
+
 class DeviceError(SluiceError):
     """A device was asked for that isn't there."""
