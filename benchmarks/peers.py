@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 
-def peer_python(requirement: str, python: str) -> Path:
-    """The interpreter of an environment that holds `requirement` (NAME==VERSION), made once. Exits where it can't be made."""
+def peer_python(requirement: str, python: str, *beside: str) -> Path:
+    """The interpreter of an environment that holds `requirement` (NAME==VERSION) and what it forgets to ask for, made once.
+
+    Exits where it can't be made.
+    """
     uv = shutil.which("uv")
     if uv is None:
         sys.exit(f"no uv on this machine: {requirement} needs it for an environment of its own (https://docs.astral.sh/uv)")
@@ -19,7 +22,8 @@ def peer_python(requirement: str, python: str) -> Path:
     if not done.exists():
         print(f"installing {requirement} into {folder}", file=sys.stderr)
         for words in (["venv", "--quiet", "--clear", "--python", python], ["pip", "install", "--quiet", "--python"]):
-            made = subprocess.run([uv, *words, str(folder), *([requirement] if words[0] == "pip" else [])], check=False, stdout=sys.stderr)
+            wanted = [requirement, *beside] if words[0] == "pip" else []
+            made = subprocess.run([uv, *words, str(folder), *wanted], check=False, stdout=sys.stderr)
             if made.returncode:
                 sys.exit(f"{requirement} can't be installed into {folder}: the lines above say why")
         done.touch()

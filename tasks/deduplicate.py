@@ -7,7 +7,7 @@ neighbours in the embedding space. Thumbnails confirm, for on small pictures has
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,10 @@ from tasks.contracts.duplicates import CONTRACT as DUPLICATES
 from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.core.errors import ParamsError, ShardError
 from tasks.core.params import Params, SharedParams
+from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.stage import Metrics, main
-from tasks.core.tables import Artifact, Sink, Source
+from tasks.core.tables import Artifact, Shard, Sink, Source
+from tasks.methods.cells import train_cells
 from tasks.methods.clean_sets import read_clean_set
 from tasks.methods.copies import (
     CleanPictures,
@@ -31,15 +33,20 @@ from tasks.methods.copies import (
     exact_pairs,
     first_of_content,
     hash_candidates,
+    marginless_candidates,
     nearest_copy,
     neighbor_candidates,
     picture_similarity,
+    together,
 )
+from tasks.methods.details import MARGINS, marginless_hashes
 from tasks.methods.groups import assign_fold, assign_split, grow_groups
 from tasks.methods.perceptual import SIDE
-from tasks.methods.search import pair_similarities
+from tasks.methods.semdedup import cell_pairs
+from tasks.methods.vectors import pair_similarities
 
 VECTORS = "vectors.npy"
+ROW_BYTES = 600  # of ids, digests, hashes and labels, which groups over all crawls need at once
 log = logging.getLogger(__name__)
 
 
@@ -62,18 +69,28 @@ class DeduplicateParams(Params):
 
     radius: Annotated[int, Field(ge=0, le=32)]
     max_per_hash: Annotated[int, Field(ge=1)]
+    semantic: Literal["neighbors", "neighbors_and_cells"]
+    cells_per_sqrt: Annotated[float, Field(gt=0)]
+    points_per_cell: Annotated[int, Field(ge=1)]
     max_near_duplicate_similarity: Annotated[float, Field(ge=-1, le=1)]
     min_copy_similarity: Annotated[float, Field(ge=0, le=1)]
     min_semantic_copy_similarity: Annotated[float, Field(ge=0, le=1)]
     min_group_similarity: Annotated[float, Field(ge=0, le=1)]
     max_zoom: Annotated[float, Field(ge=0, lt=0.5)]
+    min_detail_side: Annotated[int, Field(ge=1)]
+    min_layout_similarity: Annotated[float, Field(ge=0, le=1)]
+    min_detail_similarity: Annotated[float, Field(ge=0, le=1)]
+    max_detail_zoom: Annotated[float, Field(ge=0, lt=0.5)]
     splits: Shares
     n_folds: Annotated[int, Field(ge=2, le=127)]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The indexed samples in order: ids, crawls, their number, the first row of each content, hashes."""
+    """The indexed samples in order: ids, crawls, their number, the first row of each content, hashes, and which are large.
+
+    `marginless` (n, c) are zeros for those that aren't.
+    """
 
     ids: list[str]
     crawls: list[str]
@@ -82,6 +99,8 @@ class Rows:
     first: np.ndarray
     hashes: np.ndarray
     mirrored: np.ndarray
+    marginless: np.ndarray
+    large: np.ndarray
 
 
 def deduplicate(
@@ -93,23 +112,33 @@ def deduplicate(
     pairs: Sink,
     params: DeduplicateParams,
     shared: SharedParams,
+    settings: Settings = DEFAULTS,
 ) -> Metrics:
     """One row per indexed sample, one row per pair of copies."""
-    rows = read_rows(records, neighbors)
+    n = neighbors.n_rows()
+    settings.require_memory(n * ROW_BYTES, f"ids, digests and hashes of {n} samples", "deduplicate fewer crawls")
+    rows = read_rows(records, neighbors, params.min_detail_side)
     contents = np.flatnonzero(rows.first == np.arange(len(rows.ids)))
     limits = {"radius": params.radius, "max_per_hash": params.max_per_hash}
     perceptual = hash_candidates(contents, rows.hashes[contents], rows.mirrored[contents], **limits)
-    semantic = read_neighbor_pairs(neighbors, rows.first, params.max_near_duplicate_similarity)
+    large = contents[rows.large[contents]]
+    framed = marginless_candidates(large, rows.hashes[large], rows.marginless[large], **limits)
+    semantic = semantic_candidates(neighbors, index.path / VECTORS, rows.first, params, shared.seed)
     evaluation = read_clean(clean.path)
     suspects = clean_copies(rows.hashes[contents], rows.mirrored[contents], evaluation.hashes, **limits)
     suspects[:, 0] = contents[suspects[:, 0]]
-    wanted = np.unique(np.concatenate([perceptual.ravel(), semantic.ravel(), suspects[:, 0]]))
+    wanted = np.unique(np.concatenate([perceptual.ravel(), framed.ravel(), semantic.ravel(), suspects[:, 0]]))
     thumbnails = read_thumbnails(records, rows, wanted)
 
-    copies = confirmed(perceptual, semantic, thumbnails, rows, params)
+    copies = confirmed(perceptual, framed, semantic, thumbnails, rows, params)
     links = np.concatenate([found.pairs for found in copies.values()])
     splits = assign_split(rows.ids, params.splits.model_dump(), shared.seed)  # of the groups that rows would give their name to
-    resembles = thumbnails.resemblance(rows.first, min_similarity=params.min_group_similarity, max_zoom=params.max_zoom)
+    resembles = thumbnails.resemblance(
+        rows.first,
+        min_similarity=params.min_group_similarity,
+        max_zoom=params.max_zoom,
+        same_details=lambda pairs: by_details(pairs, thumbnails, rows, params)[0],
+    )
     labels = grow_groups(links, crawls=rows.crawl_numbers, splits=splits, resembles=resembles)
     splits = splits[labels]
     leaks = find_leaks(rows, suspects, thumbnails, evaluation, params)
@@ -119,27 +148,41 @@ def deduplicate(
     return summary(copies, labels, splits, is_leak)
 
 
-def read_rows(records: Source, neighbors: Source) -> Rows:
+def read_rows(records: Source, neighbors: Source, min_detail_side: int) -> Rows:
     """What the records say of every indexed sample. Raises ShardError for a sample without a record."""
     order = neighbors.table(["sample_id", "crawl"])
     ids, crawls = order["sample_id"].combine_chunks(), order["crawl"]
     n = order.num_rows
     digests, found = np.full(n, None, object), np.zeros(n, bool)
     hashes, mirrored = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
+    marginless, large = np.zeros((n, len(MARGINS)), np.uint64), np.zeros(n, bool)
     for shard in records.shards():
-        table = records.read(shard, ["sample_id", "sha256", "phash", "phash_mirrored"])
+        table = records.read(shard, ["sample_id", "sha256", "phash", "phash_mirrored", "width", "height", "thumbnail"])
         places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
         table = table.filter(pa.array(here))
         if table["phash"].null_count or table["phash_mirrored"].null_count or table["sha256"].null_count:
             raise ShardError(f"records of {shard} have indexed samples without hashes: run `dvc repro -f embed index`")
         digests[places], found[places] = table["sha256"].to_numpy(), True
         hashes[places], mirrored[places] = table["phash"].to_numpy(), table["phash_mirrored"].to_numpy()
+        large[places] = np.minimum(table["width"].to_numpy(), table["height"].to_numpy()) >= min_detail_side
+        held = table.filter(pa.array(large[places]))
+        marginless[places[large[places]]] = marginless_hashes(as_pictures(held["thumbnail"], held["sample_id"], shard))
     if not found.all():
         raise ShardError(f"{n - int(found.sum())} indexed samples have no record, such as {ids[int(np.argmin(found))]}: run `dvc repro`")
     names = crawls.to_pylist()
     numbers = np.array([neighbors.crawls.index(name) for name in names], np.int64)
     contents = digests.tolist()
-    return Rows(ids.to_pylist(), names, numbers, contents, first_of_content(contents), hashes, mirrored)
+    return Rows(ids.to_pylist(), names, numbers, contents, first_of_content(contents), hashes, mirrored, marginless, large)
+
+
+def as_pictures(thumbnails: pa.ChunkedArray, ids: pa.ChunkedArray, shard: Shard) -> np.ndarray:
+    """Thumbnails (m, 32, 32) uint8. Raises ShardError for one of another size."""
+    pictures = np.zeros((len(thumbnails), SIDE, SIDE), np.uint8)
+    for place, data in enumerate(thumbnails.to_pylist()):
+        if data is None or len(data) != SIDE * SIDE:
+            raise ShardError(f"records of {shard}: sample {ids[place]} has no thumbnail of {SIDE} x {SIDE} bytes: ingest it again")
+        pictures[place] = np.frombuffer(data, np.uint8).reshape(SIDE, SIDE)
+    return pictures
 
 
 def locate(sample_ids: pa.ChunkedArray, ids: pa.Array, crawls: pa.ChunkedArray, crawl: str) -> tuple[np.ndarray, np.ndarray]:
@@ -148,6 +191,17 @@ def locate(sample_ids: pa.ChunkedArray, ids: pa.Array, crawls: pa.ChunkedArray, 
     here = places >= 0
     here[here] = pc.equal(crawls.take(pa.array(places[here])), crawl).to_numpy()
     return places[here], here
+
+
+def semantic_candidates(neighbors: Source, vectors: Path, first: np.ndarray, params: DeduplicateParams, seed: int) -> np.ndarray:
+    """Candidate pairs (m, 2) of contents near each other in the embedding space: edges of the kNN graph, and SemDeDup's if wanted."""
+    least = params.max_near_duplicate_similarity
+    edges = read_neighbor_pairs(neighbors, first, least)
+    if params.semantic == "neighbors":
+        return edges
+    embeddings = np.load(vectors, mmap_mode="r")
+    cells = train_cells(embeddings, cells_per_sqrt=params.cells_per_sqrt, points_per_cell=params.points_per_cell, seed=seed)
+    return distinct_pairs(np.concatenate([edges, first[cell_pairs(embeddings, cells, min_similarity=least)[0]]]))
 
 
 def read_neighbor_pairs(neighbors: Source, first: np.ndarray, min_similarity: float) -> np.ndarray:
@@ -170,10 +224,8 @@ def read_thumbnails(records: Source, rows: Rows, wanted: np.ndarray) -> Thumbnai
     for shard in records.shards() if len(wanted) else []:
         table = records.read(shard, ["sample_id", "thumbnail"])
         places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
-        for place, data in zip(places, table["thumbnail"].filter(pa.array(here)).to_pylist(), strict=True):
-            if data is None or len(data) != SIDE * SIDE:
-                raise ShardError(f"records of {shard}: sample {ids[int(place)]} has no thumbnail of {SIDE} x {SIDE} bytes: ingest it again")
-            pictures[place] = np.frombuffer(data, np.uint8).reshape(SIDE, SIDE)
+        table = table.filter(pa.array(here))
+        pictures[places] = as_pictures(table["thumbnail"], table["sample_id"], shard)
     return Thumbnails(wanted, pictures)
 
 
@@ -188,15 +240,24 @@ def read_clean(folder: Path) -> CleanPictures:
 
 
 def confirmed(
-    perceptual: np.ndarray, semantic: np.ndarray, thumbnails: Thumbnails, rows: Rows, params: DeduplicateParams
+    perceptual: np.ndarray, framed: np.ndarray, semantic: np.ndarray, thumbnails: Thumbnails, rows: Rows, params: DeduplicateParams
 ) -> dict[str, Copies]:
     """Evidence -> the candidates that look alike enough, and how alike."""
-    exact, zoom = exact_pairs(rows.first), params.max_zoom
+    exact = exact_pairs(rows.first)
+    alike = thumbnails.confirm(perceptual, min_similarity=params.min_copy_similarity, max_zoom=params.max_zoom)
+    further = distinct_pairs(np.concatenate([perceptual, framed]))
+    same, layouts = by_details(further, thumbnails, rows, params)  # not of semantic candidates: equal frames and black corners pass there
     return {
         "exact": Copies(exact, np.ones(len(exact), np.float32)),
-        "perceptual": thumbnails.confirm(perceptual, min_similarity=params.min_copy_similarity, max_zoom=zoom),
-        "semantic": thumbnails.confirm(semantic, min_similarity=params.min_semantic_copy_similarity, max_zoom=zoom),
+        "perceptual": together(alike, Copies(further[same], layouts[same])),
+        "semantic": thumbnails.confirm(semantic, min_similarity=params.min_semantic_copy_similarity, max_zoom=params.max_zoom),
     }
+
+
+def by_details(pairs: np.ndarray, thumbnails: Thumbnails, rows: Rows, params: DeduplicateParams) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the pairs (m, 2) are copies by their details, (m,) bool, and how alike their layouts are, (m,)."""
+    limits = {"min_layout": params.min_layout_similarity, "min_detail": params.min_detail_similarity, "max_zoom": params.max_detail_zoom}
+    return thumbnails.same_details(pairs, rows.large, **limits)
 
 
 def find_leaks(

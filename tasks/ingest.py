@@ -112,6 +112,7 @@ def ingest(crawls: Artifact, images: Artifact, records: Sink, crawl: str, pool: 
 def run_lane(job: Job, worker: int) -> tuple[Counter[str], Counter[str]]:
     """One worker's part: shards that nobody else has claimed, as long as there are any; its counts and failures."""
     try:
+        job.board.begin(worker)
         return asyncio.run(Ingesting(job, worker).run())
     except BaseException:
         job.board.stop()  # the others end what they have begun

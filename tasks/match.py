@@ -16,6 +16,7 @@ from tasks.contracts.prototypes import CONTRACT as PROTOTYPES
 from tasks.core.concepts import Concept, load_concepts
 from tasks.core.errors import ParamsError
 from tasks.core.params import Params
+from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
 from tasks.methods.alignment import matrix
@@ -32,6 +33,7 @@ from tasks.methods.prototypes import (
 )
 from tasks.methods.samples import ALIGNED, Samples, align, align_samples
 
+LINK_BYTES, WIDEST_GRAPH = 12, 50  # of a neighbour and its similarity; neighbours per sample that index makes by itself
 log = logging.getLogger(__name__)
 
 
@@ -55,8 +57,10 @@ def match(
     prototypes: Sink,
     matches: Sink,
     params: MatchParams,
+    settings: Settings = DEFAULTS,
 ) -> Metrics:
     """Prototypes of all concepts, and the best-matching concepts of every indexed sample."""
+    check_memory(embeddings, neighbors, settings)
     known = load_concepts(concepts.path)
     check_concepts(records, known)
     embedded = embeddings.table()
@@ -91,6 +95,16 @@ def match(
         "temperature": round(temperature, 6),
         "agreement": round(float((similarities.argmax(1) == rows.given)[rows.given >= 0].mean()), 6) if (rows.given >= 0).any() else None,
     }
+
+
+def check_memory(embeddings: Source, neighbors: Source, settings: Settings) -> None:
+    """Raise MemoryCeilingError if image and text embeddings as float32 and the neighbour lists don't fit under the ceiling."""
+    n = neighbors.n_rows()
+    shards = embeddings.shards()
+    first = embeddings.read(shards[0], ["image_embedding"])["image_embedding"] if shards else []
+    width = len(first[0]) if len(first) else 0
+    needed = n * (8 * width + LINK_BYTES * WIDEST_GRAPH)
+    settings.require_memory(needed, f"matching {n} samples of {width} numbers", "match fewer crawls, or embed with a narrower encoder")
 
 
 def check_concepts(records: Source, known: list[Concept]) -> None:

@@ -21,8 +21,9 @@ from tasks.core.params import Params, SharedParams
 from tasks.core.settings import Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Source
-from tasks.methods.clip import PIXEL_MEAN, PIXEL_SPREAD, Description, export_pretrained, new_model, save_encoder
+from tasks.methods.clip import export_pretrained, new_model, save_encoder
 from tasks.methods.contrastive import ContrastiveSettings, train_encoder
+from tasks.methods.encoder import PIXEL_MEAN, PIXEL_SPREAD, Description
 from tasks.methods.pictures import DECODER_ERRORS, square
 from tasks.methods.tars import read_images
 from tasks.methods.text_targets import token_information

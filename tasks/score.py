@@ -114,6 +114,7 @@ def score(
     settings: Settings,
 ) -> Metrics:
     """Scores of every indexed sample."""
+    check_memory(neighbors, len(load_concepts(concepts.path)), params, settings)
     known = load_concepts(concepts.path)
     names = [concept.name for concept in known]
     rows = read_rows(records, embeddings, neighbors, matches, duplicates, reviews, names)
@@ -126,6 +127,13 @@ def score(
     log.info("score: %d samples by %s, %.3f of them off-topic", len(rows.samples.given), params.predictor, measured["off_topic_share"])
     log.info("score: learnt from people about %d samples", int((rows.reviewed >= 0).sum()))
     return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary)}
+
+
+def check_memory(neighbors: Source, n_concepts: int, params: ScoreParams, settings: Settings) -> None:
+    """Raise MemoryCeilingError if the pixels of the fold networks, with the predictions, don't fit under the ceiling."""
+    n, pixels = neighbors.n_rows(), 3 * params.network.side**2 if params.predictor == "network" else 0
+    way_out = "use score.predictor: probe in params.yaml with a pretrained encoder, or a smaller score.network.side"
+    settings.require_memory(n * (pixels + 8 * n_concepts), f"scoring {n} samples by {params.predictor}", way_out)
 
 
 def read_rows(

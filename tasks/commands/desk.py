@@ -18,8 +18,8 @@ from tasks.core.concepts import load_concepts
 from tasks.core.errors import SluiceError
 from tasks.core.graph import read_graph
 from tasks.core.params import read_params
-from tasks.methods.clip import Encoder
 from tasks.methods.decoding import Bounds, PictureError, decode
+from tasks.methods.encoder import Encoder
 from tasks.methods.explore_app import Refused, Row
 from tasks.methods.pictures import square
 

@@ -24,7 +24,8 @@ from tasks.index import INDEX, ROWS, VECTORS
 from tasks.ingest import origin_of, recipe_of, web_of
 from tasks.methods.forgetting import Wanted, emptied, graph_without, hits, shifted, telling_columns, without
 from tasks.methods.known import KnownImages
-from tasks.methods.search import QUERIES, read_index, remove_rows, write_index
+from tasks.methods.search import read_index, remove_rows, write_index
+from tasks.methods.vectors import QUERIES
 
 DONE = b"sluice.forgotten"
 MANIFEST, WEB = "manifest.parquet", "web.parquet"
@@ -125,15 +126,13 @@ def edit_index(folder: Path, gone: np.ndarray, before: Before) -> None:
     for path in sorted(folder.iterdir()):
         before(path)
     left = rows.take(pa.array(stays)).set_column(0, "position", pa.array(shifted(stays, gone)))
-    index = read_index(folder / INDEX)
-    remove_rows(index, gone)
     with write_folder_atomically(folder) as temporary:
         pq.write_table(left, temporary / ROWS, compression="zstd")
         kept = np.lib.format.open_memmap(temporary / VECTORS, mode="w+", dtype=vectors.dtype, shape=(len(stays), vectors.shape[1]))
         for start in range(0, len(stays), QUERIES):
             kept[start : start + QUERIES] = vectors[stays[start : start + QUERIES]]
         kept.flush()
-        write_index(index, temporary / INDEX)
+        write_index(remove_rows(read_index(folder / INDEX), gone, kept), temporary / INDEX)
 
 
 def positions(folder: Path, wanted: Wanted) -> np.ndarray:

@@ -21,9 +21,9 @@ from tasks.core.forgotten import on_host
 from tasks.core.graph import read_graph
 from tasks.methods.forgetting import Wanted
 from tasks.methods.manifests import image_ids
-from tasks.methods.search import QUERIES
 from tasks.methods.similar import cosines
 from tasks.methods.tars import read_images
+from tasks.methods.vectors import QUERIES
 
 ID_PART = re.compile(r"[0-9a-f]{8,32}")
 DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -10,7 +10,8 @@ from tasks.commands.similar import check_count, open_index, write_near
 from tasks.core.errors import SluiceError
 from tasks.core.graph import read_graph
 from tasks.core.params import read_params
-from tasks.methods.clip import Encoder, load_encoder
+from tasks.methods.clip import load_encoder
+from tasks.methods.encoder import Encoder
 from tasks.methods.pictures import DECODER_ERRORS, square
 
 STAGE, OUT = "prepare_encoder", "encoder"

@@ -51,5 +51,9 @@ class Refused(VersionError):
     """A gate keeps a version from being published: the message names figure and limit."""
 
 
+class MemoryCeilingError(SluiceError):
+    """A stage can't keep under SLUICE_MEMORY_GB."""
+
+
 class DeviceError(SluiceError):
     """A device was asked for that isn't there."""

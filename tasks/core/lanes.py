@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.core.errors import ShardError
 from tasks.core.files import remove_temporaries
 
 SECONDS_BETWEEN_TALLIES = 0.5
@@ -21,6 +22,13 @@ class Board:
     """A folder in which the workers of one run leave word to each other, and count for whoever watches."""
 
     folder: Path
+
+    def begin(self, worker: int) -> None:
+        """Take one's place. Raises ShardError where another process had it: what that one has claimed, nobody else would make."""
+        try:
+            os.close(os.open(self.folder / f"worker-{worker}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            raise ShardError("a worker was lost: run `dvc repro` again to resume") from None
 
     def claim(self, numbers: Iterator[int]) -> int | None:
         """The next number that nobody has claimed yet; None if there is none, or if the run is to stop."""

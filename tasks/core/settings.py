@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from tasks.core.errors import DeviceError, ParamsError
+from tasks.core.errors import DeviceError, MemoryCeilingError, ParamsError
 
 PoolKind = Literal["serial", "process", "ray"]
 POOLS = ("serial", "process", "ray")
@@ -29,6 +29,14 @@ class Settings:
     workers: int = 1
     device: str = "auto"
     events: str = ""  # folder for TensorBoard's event files; none without one
+    memory_gb: float = float("inf")  # ceiling for what a stage holds at once
+
+    def require_memory(self, needed: float, what: str, way_out: str) -> None:
+        """Raise MemoryCeilingError if `what` needs more bytes than SLUICE_MEMORY_GB allows."""
+        if needed > self.memory_gb * 2**30:
+            raise MemoryCeilingError(
+                f"{what} needs {needed / 2**30:.3g} GB, SLUICE_MEMORY_GB allows {self.memory_gb:g}: {way_out}, or raise SLUICE_MEMORY_GB"
+            )
 
     def torch_device(self) -> str:
         """The device to compute on ("cpu", "cuda:0", ...). Raises DeviceError if one was asked for that isn't there."""
@@ -42,10 +50,25 @@ class Settings:
             device = torch.device(self.device)
         except RuntimeError:
             raise DeviceError(f"SLUICE_DEVICE={self.device!r} is no device: use auto, cpu, cuda or cuda:N") from None
-        present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        present = len(self.cards())
         if device.type != "cuda" or (device.index or 0) >= present:
             raise DeviceError(f"SLUICE_DEVICE={self.device!r} asks for a device that isn't there ({present} CUDA devices): use auto or cpu")
         return f"cuda:{device.index or 0}"
+
+    def torch_devices(self) -> tuple[str, ...]:
+        """All devices to compute on: every CUDA device, unless one was asked for by its number. Raises DeviceError as `torch_device`."""
+        first = self.torch_device()
+        return self.cards() if first != "cpu" and ":" not in self.device else (first,)
+
+    @staticmethod
+    def cards() -> tuple[str, ...]:
+        """The CUDA devices of this machine."""
+        import torch
+
+        return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) if torch.cuda.is_available() else ()
+
+
+DEFAULTS = Settings()
 
 
 def read_settings() -> Settings:
@@ -61,6 +84,7 @@ def read_settings() -> Settings:
         workers=int(workers),
         device=os.environ.get("SLUICE_DEVICE", "auto"),
         events=os.environ.get("SLUICE_EVENTS", ""),
+        memory_gb=_number("SLUICE_MEMORY_GB", float("inf")) if "SLUICE_MEMORY_GB" in os.environ else float("inf"),
     )
 
 

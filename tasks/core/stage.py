@@ -42,7 +42,7 @@ def main(stage: Stage) -> None:
     configure_logging()
     name = stage.__name__.rstrip("_")
     try:
-        run(stage, name, sys.argv[1:])
+        run(importable(stage), name, sys.argv[1:])
     except (SluiceError, ValueError, FileNotFoundError, tarfile.TarError) as error:
         log.debug("", exc_info=True)  # methods raise ValueError for input that they can't take; SLUICE_LOG=DEBUG shows where
         fail(f"{name}: {error}")
@@ -51,6 +51,18 @@ def main(stage: Stage) -> None:
             raise
         place = f" ({error.filename})" if error.filename else ""
         fail(f"{name}: no space left on the disk{place}: free some and run `dvc repro` again, it resumes")
+
+
+def importable(stage: Stage) -> Stage:
+    """The stage out of its own module, not out of `__main__`: Ray would send what lies there by value.
+
+    What is cached beside it, such as an encoder, would then be loaded for every shard.
+    """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if stage.__module__ != "__main__" or spec is None:
+        return stage
+    found: Stage = getattr(importlib.import_module(spec.name), stage.__name__)
+    return found
 
 
 def run(stage: Stage, name: str, words: Sequence[str]) -> None:

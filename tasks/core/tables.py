@@ -4,7 +4,7 @@ A table lies in `root/CRAWL/SHARD.parquet`, or in `root/crawl=CRAWL/SHARD.parque
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ PAGE_BYTES = 1 << 17  # a look-up decompresses one page of a column
 SOUGHT = "sample_id"  # what rows are looked up by
 RECIPE = b"sluice.recipe"
 TABLE = b"sluice.table"
+MADE_BY = b"sluice.made_by"  # in a column's metadata
 
 
 @dataclass(frozen=True, order=True)
@@ -117,9 +118,18 @@ class Table:
         place = schema.get_field_index("crawl")
         return schema.set(place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string())))
 
+    def n_rows(self) -> int:
+        """Rows of all shards, by what their footers say."""
+        return sum(pq.read_metadata(self.path(shard)).num_rows for shard in self.shards())
+
     def recipe(self, shard: Shard) -> str | None:
         """The recipe digest that a shard was made by, if it was written with one."""
         value = pq.read_schema(self.path(shard)).metadata.get(RECIPE)
+        return value.decode() if value else None
+
+    def made_by(self, shard: Shard, column: str) -> str | None:
+        """What made a column of a shard, if it was written with that."""
+        value = (pq.read_schema(self.path(shard)).field(column).metadata or {}).get(MADE_BY)
         return value.decode() if value else None
 
 
@@ -157,11 +167,11 @@ class Source(Table):
 class Sink(Table):
     """A table that this stage writes."""
 
-    def write(self, shard: Shard, table: pa.Table, recipe: str | None = None) -> None:
-        """Check and write one shard, atomically. The recipe digest, if any, travels in the file."""
+    def write(self, shard: Shard, table: pa.Table, recipe: str | None = None, made_by: Mapping[str, str] | None = None) -> None:
+        """Check and write one shard, atomically. The recipe digest, if any, travels in the file; so does what made a column."""
         self.contract.check(table, str(self.path(shard)))
         metadata = {TABLE: self.contract.name.encode()} | ({RECIPE: recipe.encode()} if recipe else {})
-        table = table.cast(self.stored_schema()).replace_schema_metadata(metadata)
+        table = table.cast(signed(self.stored_schema(), made_by or {})).replace_schema_metadata(metadata)
         with write_atomically(self.path(shard)) as temporary:
             pq.write_table(table, temporary, **layout(table))
 
@@ -196,6 +206,15 @@ class Artifact:
     """Something on disk that is not a table: an index, tar shards, weights, a folder of concept files."""
 
     path: Path
+
+
+def signed(schema: pa.Schema, made_by: Mapping[str, str]) -> pa.Schema:
+    """The schema, with what made a column in that column's metadata."""
+    for name, maker in made_by.items():
+        place = schema.get_field_index(name)
+        found = schema.field(place)
+        schema = schema.set(place, found.with_metadata({**(found.metadata or {}), MADE_BY: maker.encode()}))
+    return schema
 
 
 def layout(table: pa.Table) -> dict[str, Any]:

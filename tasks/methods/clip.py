@@ -1,4 +1,4 @@
-"""Load CLIP encoders and apply them: L2-normalised embeddings out of pixels and texts; the only door to open_clip.
+"""Load, build and save CLIP encoders: folders and names in, encoders out; the only door to open_clip.
 
 An encoder is a folder that `open_clip.create_model("local-dir:FOLDER")` reads as well: open_clip_config.json,
 open_clip_model.safetensors, the tokenizer's files where it isn't open_clip's own; and encoder.json, which says what it is.
@@ -13,96 +13,14 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-import numpy as np
+from tasks.methods.encoder import Description, Encoder, Precision, normalisation
 
-if TYPE_CHECKING:
-    import torch
-
-Precision = Literal["fp32", "bf16", "fp16"]
 CONFIG, WEIGHTS, DESCRIPTION = "open_clip_config.json", "open_clip_model.safetensors", "encoder.json"
-# What the pixels of most open_clip models were normalised with; taken for encoders trained here too.
-PIXEL_MEAN, PIXEL_SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-
-
-@dataclass(frozen=True)
-class Description:
-    """What an encoder is. `fingerprint` is a sha256 over weights, configuration and tokenizer."""
-
-    source: str
-    model: str
-    pretrained: str | None
-    fingerprint: str
-    embedding_width: int
-    image_size: int
-
-
-class Encoder:
-    """A CLIP on a device. Every result is the same for the same batch, however the caller came by it."""
-
-    def __init__(self, model: Any, tokenizer: Any, description: Description, *, device: str, precision: Precision) -> None:
-        import torch
-
-        self.model = model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.tokenizer = tokenizer
-        self.description = description
-        self.device, self.precision = device, precision
-        self.mean, self.spread = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in normalisation(model))
-
-    @property
-    def image_size(self) -> int:
-        """Height and width in pixels of what `encode_images` takes."""
-        return self.description.image_size
-
-    @property
-    def embedding_width(self) -> int:
-        """Length of an embedding."""
-        return self.description.embedding_width
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 over weights, configuration and tokenizer."""
-        return self.description.fingerprint
-
-    def encode_images(self, pixels: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
-        """(n, image_size, image_size, 3) uint8 -> (n, embedding_width) float32, L2-normalised. Raises ValueError for another shape."""
-        import torch
-
-        if pixels.shape[1:] != (self.image_size, self.image_size, 3) or pixels.dtype != np.uint8:
-            wanted = f"(n, {self.image_size}, {self.image_size}, 3) uint8"
-            raise ValueError(f"this encoder takes pixels {wanted}, but got {pixels.shape} {pixels.dtype}: resize them first")
-
-        def encode(batch: np.ndarray) -> torch.Tensor:
-            # Bytes travel to the device, not floats; (n, side, side, 3) in memory is what channels_last means.
-            images = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device).permute(0, 3, 1, 2)
-            features: torch.Tensor = self.model.encode_image((images.float() / 255 - self.mean) / self.spread)
-            return features
-
-        return self._in_batches(encode, pixels, batch_size)
-
-    def encode_texts(self, texts: list[str], *, batch_size: int = 256) -> np.ndarray:
-        """n texts -> (n, embedding_width) float32, L2-normalised. What goes beyond the model's context is cut off."""
-
-        def encode(batch: list[str]) -> torch.Tensor:
-            features: torch.Tensor = self.model.encode_text(self.tokenizer(batch).to(self.device))
-            return features
-
-        return self._in_batches(encode, texts, batch_size)
-
-    def _in_batches(self, encode: Any, items: Any, batch_size: int) -> np.ndarray:
-        import torch
-
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
-        embeddings = np.empty((len(items), self.embedding_width), np.float32)
-        with torch.inference_mode(), torch.autocast(self.device.split(":")[0], dtype, enabled=self.precision != "fp32"):
-            for start in range(0, len(items), batch_size):
-                features = encode(items[start : start + batch_size]).float()
-                embeddings[start : start + batch_size] = torch.nn.functional.normalize(features, dim=1).cpu().numpy()
-        return embeddings
 
 
 def load_encoder(folder: Path, *, device: str = "cpu", precision: Precision = "fp32", threads: int | None = None) -> Encoder:
@@ -228,12 +146,6 @@ def fingerprint(folder: Path) -> str:
         with file.open("rb") as stream:
             state.update(f"{name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return state.hexdigest()
-
-
-def normalisation(model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and spread per colour, of pixels in [0, 1], that the model was trained with."""
-    mean, spread = (getattr(model.visual, name, None) for name in ("image_mean", "image_std"))
-    return tuple(mean or PIXEL_MEAN), tuple(spread or PIXEL_SPREAD)
 
 
 def first_line(error: BaseException) -> str:

@@ -4,13 +4,14 @@ Rows stand in the order in which they were seen; pairs are (earlier, later). A c
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from PIL import Image
 
+from tasks.methods.details import detail_similarity
 from tasks.methods.groups import Resembles
 from tasks.methods.perceptual import SIDE, copy_similarity, hamming_pairs, thumbnail
 from tasks.methods.pictures import DECODER_ERRORS, perceptual_hashes, to_rgb
@@ -33,6 +34,14 @@ def hash_candidates(rows: np.ndarray, hashes: np.ndarray, mirrored: np.ndarray, 
     plain, _ = hamming_pairs(hashes, radius=radius, max_per_hash=max_per_hash)
     flipped, _ = hamming_pairs(hashes, mirrored, radius=radius, max_per_hash=max_per_hash)
     return distinct_pairs(rows[np.concatenate([plain, flipped])])
+
+
+def marginless_candidates(rows: np.ndarray, hashes: np.ndarray, marginless: np.ndarray, *, radius: int, max_per_hash: int) -> np.ndarray:
+    """Pairs (m, 2) of `rows` (k,) where one's pHash without a margin, of `marginless` (k, c), is near the other's of `hashes` (k,)."""
+    found = [np.zeros((0, 2), np.int64)]
+    for column in marginless.T:
+        found.append(hamming_pairs(np.ascontiguousarray(column), hashes, radius=radius, max_per_hash=max_per_hash)[0])
+    return distinct_pairs(rows[np.concatenate(found)])
 
 
 def neighbor_candidates(
@@ -69,6 +78,14 @@ def nearest_copy(n: int, copies: Iterable[Copies]) -> np.ndarray:
     return nearest
 
 
+def together(first: Copies, second: Copies) -> Copies:
+    """The pairs of both, once each, with the higher similarity."""
+    pairs, places = np.unique(np.concatenate([first.pairs, second.pairs]), axis=0, return_inverse=True)
+    similarities = np.zeros(len(pairs), np.float32)
+    np.maximum.at(similarities, places.reshape(-1), np.concatenate([first.similarities, second.similarities]))
+    return Copies(pairs, similarities)
+
+
 @dataclass(frozen=True)
 class Thumbnails:
     """Thumbnails of some rows: `rows` (k,) ascending, `pictures` (k, s, s) uint8."""
@@ -96,14 +113,31 @@ class Thumbnails:
         alike = similarities >= min_similarity
         return Copies(candidates[alike], similarities[alike])
 
-    def resemblance(self, first: np.ndarray, *, min_similarity: float, max_zoom: float) -> Resembles:
-        """The question of `grow_groups`: do rows look like their group's first-seen member? Rows of one content (`first`) do."""
+    def same_details(
+        self, pairs: np.ndarray, large: np.ndarray, *, min_layout: float, min_detail: float, max_zoom: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which (m,) bool of the pairs (m, 2) are `large` (n,) both and that similar; and how similar their layouts are."""
+        alike, layout = np.zeros(len(pairs), bool), np.zeros(len(pairs), np.float32)
+        both = np.flatnonzero(large[pairs].all(axis=1))
+        layout[both], details = detail_similarity(self.of(pairs[both, 0]), self.of(pairs[both, 1]), max_zoom=max_zoom)
+        alike[both] = (layout[both] >= min_layout) & (details >= min_detail)
+        return alike, layout
+
+    def resemblance(
+        self, first: np.ndarray, *, min_similarity: float, max_zoom: float, same_details: Callable[[np.ndarray], np.ndarray]
+    ) -> Resembles:
+        """The question of `grow_groups`: do rows look like their group's first-seen member? Rows of one content (`first`) do.
+
+        `same_details` answers for pairs (m, 2) whether they are copies by their details, (m,) bool; then they do as well.
+        """
 
         def resembles(heads: np.ndarray, members: np.ndarray) -> np.ndarray:
             heads, members = first[heads], first[members]
             answers: np.ndarray = heads == members
             others = np.flatnonzero(~answers)
             answers[others] = self.similarity(heads[others], members[others], max_zoom=max_zoom) >= min_similarity
+            others = np.flatnonzero(~answers)
+            answers[others] = same_details(np.stack([heads[others], members[others]], axis=1))
             return answers
 
         return resembles

@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.methods.clean_errors import accuracy_without, clean_set_errors
 from tasks.methods.clean_sets import CleanSet
-from tasks.methods.clip import Encoder
+from tasks.methods.encoder import Encoder
 from tasks.methods.few_shot import few_shot_accuracy
 from tasks.methods.inference import extract_features, predict
 from tasks.methods.linear_probe import linear_probe

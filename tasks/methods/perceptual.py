@@ -78,14 +78,14 @@ def copy_similarity(first: np.ndarray, second: np.ndarray, *, max_zoom: float) -
     if not 0 <= max_zoom < 1:
         raise ValueError(f"max_zoom {max_zoom} must be in [0, 1)")
     similarities = np.zeros(len(first), np.float32)
-    zooms = _zooms(first.shape[-1], max_zoom)
+    every = zooms(first.shape[-1], max_zoom)
     for start in range(0, len(first), COMPARED):
         left, right = first[start : start + COMPARED].astype(np.float32), second[start : start + COMPARED].astype(np.float32)
-        plain_left, plain_right = _standardized(left), _standardized(right)
+        plain_left, plain_right = standardized(left), standardized(right)
         best = (plain_left * plain_right).sum(axis=1)
-        for zoom in zooms:
-            np.maximum(best, (_standardized(zoom @ left @ zoom.T) * plain_right).sum(axis=1), out=best)
-            np.maximum(best, (_standardized(zoom @ right @ zoom.T) * plain_left).sum(axis=1), out=best)
+        for zoom in every:
+            np.maximum(best, (standardized(zoom @ left @ zoom.T) * plain_right).sum(axis=1), out=best)
+            np.maximum(best, (standardized(zoom @ right @ zoom.T) * plain_left).sum(axis=1), out=best)
         best[(left == right).all(axis=(1, 2))] = 1.0
         similarities[start : start + COMPARED] = np.clip(best, 0.0, 1.0)
     return similarities
@@ -188,16 +188,17 @@ def _uint64(hashes: np.ndarray) -> np.ndarray:
     return hashes
 
 
-def _standardized(pictures: np.ndarray) -> np.ndarray:
-    flat = pictures.reshape(len(pictures), -1)
+def standardized(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (m, s, s) as rows (m, s * s) of mean 0 and length 1, so that products are correlations; zeros without contrast."""
+    flat = pictures.reshape(len(pictures), pictures.shape[1] * pictures.shape[2])
     flat = flat - flat.mean(axis=1, keepdims=True)
     length = np.linalg.norm(flat, axis=1, keepdims=True)
     enough = length > 1e-3 * flat.shape[1]
-    standardized: np.ndarray = flat * np.where(enough, 1 / np.where(enough, length, 1), 0).astype(np.float32)
-    return standardized
+    scaled: np.ndarray = flat * np.where(enough, 1 / np.where(enough, length, 1), 0).astype(np.float32)
+    return scaled
 
 
-def _zooms(side: int, max_zoom: float) -> list[np.ndarray]:
+def zooms(side: int, max_zoom: float) -> list[np.ndarray]:
     """Matrices (side, side) that magnify one axis about its centre, by steps of a quarter of a pixel at the edge, bilinear."""
     matrices = []
     centres = (np.arange(side) + 0.5) / side * 2 - 1

@@ -62,6 +62,22 @@ def read_images(path: Path, keys: Collection[str] | None = None) -> Iterator[tup
         raise ValueError(f"{path} lacks {len(left)} of the keys asked for, such as '{min(left)}'")
 
 
+def locate_images(path: Path, keys: Collection[str]) -> list[tuple[str, int, int]]:
+    """Key, first byte and number of bytes of the images asked for, in the tar's order. Raises ValueError for keys that it doesn't hold."""
+    left, found = set(keys), []
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            key, _, extension = member.name.partition(".")
+            if extension in EXTENSIONS and member.isfile() and key in left:
+                found.append((key, member.offset_data, member.size))
+                left.remove(key)
+                if not left:
+                    break
+    if left:
+        raise ValueError(f"{path} lacks {len(left)} of the keys asked for, such as '{min(left)}'")
+    return found
+
+
 def _add(file: BinaryIO, name: str, data: bytes) -> None:
     """What tarfile writes for a plain file in the USTAR format, without its work on the fields that never differ."""
     header = bytearray(HEADER)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tasks import deduplicate as stage
 from tasks.contracts.duplicates import CONTRACT as DUPLICATES
@@ -17,14 +17,16 @@ from tasks.contracts.pairs import CONTRACT as PAIRS
 from tasks.core.errors import ParamsError, ShardError
 from tasks.core.params import SharedParams
 from tasks.core.tables import Artifact, Contract, Shard, Sink, Source, column
+from tasks.methods.knn import knn_graph
 from tasks.methods.perceptual import thumbnail
 from tasks.methods.pictures import perceptual_hashes
-from tasks.methods.search import knn_graph
 
 CRAWLS = ["old", "new"]
 PARAMS = {
     "radius": 10, "max_per_hash": 16, "max_near_duplicate_similarity": 0.95, "min_copy_similarity": 0.985,
     "min_semantic_copy_similarity": 0.985, "min_group_similarity": 0.9, "max_zoom": 0.1,
+    "semantic": "neighbors", "cells_per_sqrt": 1.0, "points_per_cell": 64,
+    "min_detail_side": 1000, "min_layout_similarity": 0.8, "min_detail_similarity": 0.6, "max_detail_zoom": 0.2,
     "splits": stage.Shares(train=0.6, val=0.2, test=0.2), "n_folds": 3,
 }  # fmt: skip
 # The columns of records that deduplicate reads.
@@ -32,7 +34,8 @@ RECORDS = Contract(
     "records", "", ("sample_id",),
     pa.schema([
         column("sample_id", pa.string(), ""), column("sha256", pa.string(), ""), column("phash", pa.uint64(), "", nullable=True),
-        column("phash_mirrored", pa.uint64(), ""), column("thumbnail", pa.binary(), "", nullable=True),
+        column("phash_mirrored", pa.uint64(), ""), column("width", pa.int32(), ""), column("height", pa.int32(), ""),
+        column("thumbnail", pa.binary(), "", nullable=True),
     ]),
 )  # fmt: skip
 
@@ -67,7 +70,8 @@ class Web:
         rgb = Image.open(BytesIO(data))
         first, second = perceptual_hashes(rgb)
         digest = hashlib.sha256(data).hexdigest()
-        return {"sample_id": sample_id, "sha256": digest, "phash": first, "phash_mirrored": second, "thumbnail": thumbnail(rgb)}
+        hashes = {"sha256": digest, "phash": first, "phash_mirrored": second}
+        return {"sample_id": sample_id, **hashes, "width": rgb.width, "height": rgb.height, "thumbnail": thumbnail(rgb)}
 
     def write_graph(self, pictures: dict[str, dict[str, bytes]]) -> None:
         rows = [(crawl, name, data) for crawl in CRAWLS for name, data in pictures.get(crawl, {}).items()]
@@ -119,6 +123,29 @@ def test_copies_of_every_kind_come_into_the_group_of_the_first_seen(tmp_path):
     assert {("m", "a", "exact", "new"), ("m", "d", "perceptual", "new"), ("m", "d", "semantic", "new")} <= evidence
     assert {("m", "e", "perceptual", "new"), ("c", "f", "perceptual", "new")} <= evidence
     assert (metrics["samples"], metrics["copies"], metrics["largest_group"], metrics["leaks"]) == (8, 4, 4, 0)
+
+
+def test_large_pictures_with_the_same_details_are_copies_whatever_frame_or_words_they_bear(tmp_path):
+    framed = ImageOps.expand(drawn(0), 9, "white")
+    written = drawn(1)
+    ImageDraw.Draw(written).text((64, 112), "when you see it", "white", ImageFont.load_default(size=14), anchor="mm")
+    web = Web(
+        tmp_path, {"old": {"a": jpeg(drawn(0)), "b": jpeg(drawn(1)), "c": jpeg(drawn(2))}, "new": {"f": jpeg(framed), "w": jpeg(written)}}
+    )
+    _, rows, pairs = web.run(min_detail_side=100)
+    assert {name: row["duplicate_group"] for name, row in rows.items()} == {"a": "a", "b": "b", "c": "c", "f": "a", "w": "b"}
+    assert {(row["other_id"], row["sample_id"]) for row in pairs} == {("a", "f"), ("b", "w")}
+    _, rows, _ = web.run(min_detail_side=1000)
+    assert all(row["duplicate_group"] == name for name, row in rows.items())
+
+
+def test_cells_find_the_copies_that_a_narrow_graph_does_not_show(tmp_path):
+    copies = {f"{quality}": jpeg(drawn(0), quality) for quality in range(50, 96, 3)}
+    web = Web(tmp_path, {"old": copies, "new": {"z": jpeg(drawn(1))}})
+    metrics, _, _ = web.run(radius=0)
+    more, rows, _ = web.run(radius=0, semantic="neighbors_and_cells")
+    assert more["pairs"]["semantic"] >= metrics["pairs"]["semantic"]
+    assert len({row["duplicate_group"] for row in rows.values()}) == 2
 
 
 def test_groups_are_never_apart(tmp_path):

@@ -1,5 +1,6 @@
 """Embed: rows, nulls, resume, damage, and equal bytes for any pool."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 import tasks.embed as stage
 from tasks.core.errors import DeviceError, ParamsError, ShardError
 from tasks.core.settings import Settings
-from tasks.core.shards import ProcessPool, SerialPool
+from tasks.core.shards import Placement, ProcessPool, SerialPool
 from tasks.core.tables import Shard, Sink
-from tasks.embed import EmbedParams, embed, vectors
+from tasks.embed import EmbedParams, embed, report, vectors
 from tasks.methods.clip import load_encoder, new_model, save_encoder
+from tasks.methods.feeding import Ahead
 from tasks.methods.pictures import squares
 from tasks.methods.tars import read_images, write_images
 from tests.tasks.small_web import SmallWeb, make_web
@@ -28,8 +30,12 @@ N_ROWS = 40
 
 @pytest.fixture
 def web(tmp_path: Path) -> SmallWeb:
+    return make_small(tmp_path)
+
+
+def make_small(folder: Path) -> SmallWeb:
     """A crawl of two shards with equal images, two samples of one image, an invalid row, and an encoder."""
-    web = make_web(tmp_path, n_rows=N_ROWS)
+    web = make_web(folder, n_rows=N_ROWS)
     records = web.source("records").table().to_pylist()
     records[3] |= {"image_id": records[2]["image_id"], "key": records[2]["key"]}
     records[4] |= {"alt_text": " \t"}
@@ -128,7 +134,7 @@ def test_another_recipe_makes_every_touched_shard_anew(web: SmallWeb, monkeypatc
         shard = Shard("alpha", "00000")
         sink.write(shard, web.source(change).read(shard).slice(1))
     written: list[str] = []
-    monkeypatch.setattr(Sink, "write", lambda self, shard, table, recipe: written.append(shard.name))
+    monkeypatch.setattr(Sink, "write", lambda self, shard, table, recipe, made_by: written.append(shard.name))
     embedded(web, **({"format": 2} if change == "params" else {}))
     assert written == (["00000", "00001"] if change in ("params", "encoder") else ["00000"])
 
@@ -191,3 +197,54 @@ def test_vectors_keep_nulls() -> None:
     assert found.type == pa.list_(pa.float16())
     assert found.to_pylist() == [[1, 0.5], None]
     assert vectors([]).to_pylist() == []
+
+
+def test_decoding_ahead_gives_the_same_bytes(web: SmallWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded(web)
+    before = files(web)
+    for file in (web.root / "embeddings" / "alpha").iterdir():
+        file.unlink()
+    feed = Ahead(8, 16, 2, stage.start_decoder)
+    monkeypatch.setattr(stage, "opened_feed", lambda *how: feed)
+    embedded(web)
+    feed.close()
+    assert files(web) == before
+
+
+def test_a_column_says_what_made_it(web: SmallWeb, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded(web)
+    table, shard = web.source("embeddings"), Shard("alpha", "00000")
+    pictures = json.loads(table.made_by(shard, "image_embedding") or "")
+    assert pictures["fingerprint"] == load_encoder(web.root / "encoder").fingerprint
+    assert pictures["preprocessing"]["image_size"] == 16
+    assert set(pictures["versions"]) == {"torch", "open_clip_torch", "pillow", "numpy"}
+    assert (pictures["precision"], pictures["device"], pictures["model"]) == ("fp32", "cpu", "tiny")
+    assert "preprocessing" not in json.loads(table.made_by(shard, "text_embedding") or "")
+    assert table.made_by(shard, "sample_id") is None
+    embedded(web)
+    assert "other versions" not in caplog.text
+    monkeypatch.setattr(stage, "versions", lambda: {"torch": "0.1"})
+    embedded(web)
+    assert "embed alpha: 2 shards were made with other versions of torch, open_clip_torch, pillow or numpy" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("spent", "expected"),
+    [
+        ({"read": 10, "decode": 90, "wait": 100, "encode": 900}, None),
+        ({"read": 10, "decode": 290, "wait": 300, "encode": 700}, "waited 30 % of its time, mostly for `decode`: more SLUICE_WORKERS"),
+        ({"read": 900, "decode": 90, "wait": 990, "encode": 10}, "waited 99 % of its time, mostly for `read`: the storage of the images"),
+        ({"decode": 5, "encode texts": 500, "write": 500}, "waited 50 % of its time, mostly for `write`: the storage of the embeddings"),
+        ({}, None),
+    ],
+)
+def test_a_waiting_device_is_a_warning_that_names_the_bottleneck(
+    caplog: pytest.LogCaptureFixture, spent: dict[str, float], expected: str | None
+) -> None:
+    caplog.set_level("INFO")
+    report("alpha", {"images": 5, "texts": 4}, spent, Placement(("cpu",), 1))
+    assert "embed alpha: 5 images, 4 texts on cpu (" in caplog.text
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert (expected in warnings[0]) if expected else not warnings
+    if spent.get("decode"):
+        assert f"decode {spent['decode'] / 1000:.1f} s" in caplog.text

@@ -27,7 +27,8 @@ from tests.tasks.test_catalog import ids, make_sample
 
 INDEX = """\
 index:
-  {kind: auto, n_neighbors: 3, max_exact: 9, memory_gb: 1.0, lists_per_sqrt: 4.0, points_per_list: 8, n_probes: 1, n_recall_samples: 1}
+  {kind: auto, n_neighbors: 3, max_exact: 9, max_hnsw: 9, hnsw_effort: 8, memory_gb: 1.0, lists_per_sqrt: 4.0,
+    points_per_list: 8, n_probes: 1, max_growth: 4.0, max_drift: 1.5, n_recall_samples: 1}
 """
 PRIORITIES = {0: 0.2, 1: 0.9, 2: 0.5, 4: 0.7}
 

@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tasks.core.errors import ShardError
 from tasks.core.lanes import Tally, board
 
 
@@ -18,6 +19,14 @@ def test_every_number_is_claimed_once(tmp_path):
             claimed = list(threads.map(claim, range(4)))
     assert sorted(number for found in claimed for number in found) == list(range(200))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_takes_the_place_of_a_worker_that_was_lost(tmp_path):
+    with board(tmp_path) as notes:
+        notes.begin(0)
+        notes.begin(1)
+        with pytest.raises(ShardError, match="a worker was lost: run `dvc repro` again to resume"):
+            notes.begin(0)
 
 
 def test_after_a_stop_nothing_is_claimed(tmp_path):

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from tasks.core.errors import DeviceError, ParamsError
+from tasks.core.errors import DeviceError, MemoryCeilingError, ParamsError
 from tasks.core.settings import Settings, read_settings, turn_telemetry_off
 
 
@@ -11,6 +11,8 @@ def test_settings_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("SLUICE_WORKERS", "3")
     monkeypatch.setenv("SLUICE_DEVICE", "cpu")
     assert read_settings() == Settings(pool="serial", workers=3, device="cpu")
+    monkeypatch.setenv("SLUICE_MEMORY_GB", "1.5")
+    assert read_settings().memory_gb == 1.5
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,7 @@ def test_settings_come_from_the_environment(monkeypatch):
         ("SLUICE_WORKERS", "many", "SLUICE_WORKERS='many' must be a positive number"),
         ("SLUICE_WORKERS", "1.5", "SLUICE_WORKERS=1.5 must be a whole number"),
         ("SLUICE_WORKERS", "-1", "SLUICE_WORKERS='-1' must be a positive number"),
+        ("SLUICE_MEMORY_GB", "0", "SLUICE_MEMORY_GB='0' must be a positive number"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch, name, value, message):
@@ -36,6 +39,14 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
         Settings(device="cuda").torch_device()
     with pytest.raises(DeviceError, match="'abacus' is no device"):
         Settings(device="abacus").torch_device()
+
+
+def test_what_needs_more_than_the_ceiling_is_refused_with_the_way_out():
+    Settings().require_memory(1e30, "a galaxy", "take a smaller one")
+    Settings(memory_gb=2).require_memory(2 * 2**30, "an index", "use ivf")
+    with pytest.raises(MemoryCeilingError) as caught:
+        Settings(memory_gb=2).require_memory(3 * 2**30, "an index", "use ivf")
+    assert str(caught.value) == "an index needs 3 GB, SLUICE_MEMORY_GB allows 2: use ivf, or raise SLUICE_MEMORY_GB"
 
 
 def test_telemetry_is_off():

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tasks.core.errors import ParamsError, ShardError
+from tasks.core.errors import ShardError
 from tasks.core.settings import Settings
-from tasks.core.shards import ProcessPool, SerialPool, make_pool
+from tasks.core.shards import Placement, ProcessPool, SerialPool, make_pool
 
 POOLS = [SerialPool(), ProcessPool(2)]
 
@@ -53,8 +53,30 @@ def test_a_killed_worker_is_a_shard_error():
 def test_settings_choose_the_pool():
     assert isinstance(make_pool(Settings(pool="serial")), SerialPool)
     assert make_pool(Settings(pool="process", workers=3)).workers == 3
-    with pytest.raises(ParamsError, match="use serial or process"):
-        make_pool(Settings(pool="ray"))
+
+
+def worker_number(number: int) -> str:
+    time.sleep(0.2)
+    return os.environ["SLUICE_WORKER"]
+
+
+def test_workers_share_out_the_devices(monkeypatch):
+    assert set(ProcessPool(2).map(worker_number, range(6))) == {"0", "1"}
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    pool, placement = ProcessPool(8).placed(Settings(device="auto"))
+    assert (pool.workers, placement) == (2, Placement(("cuda:0", "cuda:1"), 4))
+    assert placement.kind == "cuda"
+    monkeypatch.setenv("SLUICE_WORKER", "1")
+    assert placement.device() == "cuda:1"
+    pool, placement = ProcessPool(8).placed(Settings(device="cuda:1"))
+    assert (pool.workers, placement) == (1, Placement(("cuda:1",), 8))
+    assert SerialPool().placed(Settings(device="cuda", workers=3))[1] == Placement(("cuda:0",), 3)
+
+
+def test_on_the_processor_every_worker_computes():
+    pool, placement = ProcessPool(3).placed(Settings(device="cpu"))
+    assert (pool.workers, placement) == (3, Placement(("cpu",), 1))
 
 
 PARENT = """

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,7 @@ from tasks.core.graph import read_graph
 from tasks.core.params import Params, SharedParams
 from tasks.core.settings import Settings
 from tasks.core.shards import SerialPool, ShardPool
-from tasks.core.stage import bind, check_wiring, expected_params, run
+from tasks.core.stage import bind, check_wiring, expected_params, importable, run
 from tasks.core.tables import Artifact, Sink, Source
 
 GRAPH = """
@@ -76,6 +77,18 @@ def test_run_writes_metrics_and_lineage(workspace):
     assert json.loads((workspace / "reports/metrics/toy.json").read_text()) == {"n": 3, "shards": 0}
     (record,) = (json.loads(path.read_text()) for path in (workspace / ".sluice/runs").iterdir())
     assert (record["stage"], record["status"], record["metrics"]) == ("toy", "completed", {"n": 3, "shards": 0})
+
+
+def test_a_stage_that_runs_as_main_is_taken_from_its_own_module(monkeypatch):
+    import tasks.embed
+
+    def embed():
+        raise AssertionError
+
+    assert importable(embed) is embed
+    embed.__module__ = "__main__"
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(name="tasks.embed"))
+    assert importable(embed) is tasks.embed.embed
 
 
 def test_a_table_that_dvc_does_not_list():

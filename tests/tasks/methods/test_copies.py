@@ -15,8 +15,10 @@ from tasks.methods.copies import (
     exact_pairs,
     first_of_content,
     hash_candidates,
+    marginless_candidates,
     nearest_copy,
     neighbor_candidates,
+    together,
 )
 
 
@@ -54,10 +56,40 @@ def test_thumbnails_confirm_what_looks_alike():
     assert found.pairs.tolist() == [[4, 7]]
     assert found.similarities[0] > 0.99
     assert nearest_copy(9, [found])[[4, 7, 8]].tolist() == [found.similarities[0]] * 2 + [0.0]
-    resembles = thumbnails.resemblance(np.array([0, 0, 2, 3, 4, 5, 6, 7, 8]), min_similarity=0.98, max_zoom=0.1)
-    assert resembles(np.array([0, 4, 4]), np.array([1, 7, 8])).tolist() == [True, True, False]
+    first = np.array([0, 0, 2, 3, 4, 5, 6, 7, 8])
+    for by_details in (False, True):
+        resembles = thumbnails.resemblance(
+            first, min_similarity=0.98, max_zoom=0.1, same_details=lambda pairs, told=by_details: np.full(len(pairs), told)
+        )
+        assert resembles(np.array([0, 4, 4]), np.array([1, 7, 8])).tolist() == [True, True, by_details]
     with pytest.raises(ValueError, match=r"row 5 has no thumbnail among the 3 that were read"):
         thumbnails.of(np.array([4, 5]))
+
+
+def test_details_confirm_large_pictures_alone():
+    written = drawn(0)
+    written.paste((255, 255, 255), (8, 50, 40, 56))
+    known = describe_pictures([png(drawn(0)), png(written), png(drawn(1))])
+    thumbnails = Thumbnails(np.arange(3), known.thumbnails)
+    pairs, limits = np.array([[0, 1], [0, 2]]), {"min_layout": 0.7, "min_detail": 0.5, "max_zoom": 0.1}
+    alike, layouts = thumbnails.same_details(pairs, np.ones(3, bool), **limits)
+    assert alike.tolist() == [True, False]
+    assert 0.7 < layouts[0] < 0.98
+    assert thumbnails.same_details(pairs, np.array([True, False, True]), **limits)[0].tolist() == [False, False]
+
+
+def test_a_hash_without_its_margin_finds_the_picture_in_a_frame():
+    rows, hashes = np.array([3, 5, 8]), np.array([0b1111, 1 << 50, 1 << 60], np.uint64)
+    marginless = np.array([[1 << 30, 1 << 31], [1 << 32, 0b1110], [1 << 33, 1 << 34]], np.uint64)
+    assert marginless_candidates(rows, hashes, marginless, radius=1, max_per_hash=4).tolist() == [[3, 5]]
+
+
+def test_pairs_of_two_kinds_of_evidence_are_put_together():
+    found = together(
+        Copies(np.array([[0, 1], [2, 3]]), np.array([0.9, 0.5], np.float32)), Copies(np.array([[2, 3]]), np.array([0.75], np.float32))
+    )
+    assert found.pairs.tolist() == [[0, 1], [2, 3]]
+    assert found.similarities.tolist() == pytest.approx([0.9, 0.75])
 
 
 def test_no_copies_leave_every_row_alone():

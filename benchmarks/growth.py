@@ -1,0 +1,139 @@
+"""Grow tenfold: time and memory of stages on synthetic rows.
+
+    python -m benchmarks.growth [--rows N,M] [--memory-gb G]
+
+`validate` stands for the stages that stream shards, `index` and `deduplicate` for those that look at neighbours; each runs by itself, in a
+process of its own, on tables of N and of M rows (embeddings of 64 numbers in one cluster per 500 rows). Seconds are the stage's own,
+without start-up; memory is the largest resident set. `streaming_growth` and `knn_growth` are ratios of seconds, the larger one of the
+latter; `under_ceiling` says whether memory stayed under G. Progress goes to standard error; one JSON line comes last on standard output.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.memory import largest_resident
+from tasks.contracts.duplicates import CONTRACT as DUPLICATES
+from tasks.contracts.embeddings import CONTRACT as EMBEDDINGS
+from tasks.contracts.neighbors import CONTRACT as NEIGHBORS
+from tasks.contracts.pairs import CONTRACT as PAIRS
+from tasks.contracts.records import CONTRACT as RECORDS
+from tasks.contracts.validity import CONTRACT as VALIDITY
+from tasks.core.params import SharedParams, read_params
+from tasks.core.settings import Settings, prepare_environment
+from tasks.core.tables import Artifact, Shard, Sink, Source
+from tasks.deduplicate import DeduplicateParams, deduplicate
+from tasks.index import IndexParams, index
+from tasks.validate import ValidateParams, validate
+
+REPO = Path(__file__).resolve().parents[1]
+CRAWL = "rows"
+ROWS_PER_SHARD = 20_000
+WIDTH, SPREAD, ROWS_PER_CLUSTER = 64, 0.5, 500
+STAGES = ("validate", "index", "deduplicate")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", default="100000,1000000")
+    parser.add_argument("--memory-gb", type=float, default=8.0)
+    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    prepare_environment()
+    if options.stage:
+        print(json.dumps(run_stage(options.stage, options.folder, options.memory_gb)))
+        return
+    sizes = [int(n) for n in options.rows.split(",")]
+    with tempfile.TemporaryDirectory(prefix="sluice-growth-") as scratch:
+        print(json.dumps(compare(sizes, options.memory_gb, Path(scratch))))
+
+
+def compare(sizes: list[int], memory_gb: float, scratch: Path) -> dict[str, Any]:
+    """All figures."""
+    runs: dict[str, dict[str, dict[str, float]]] = {stage: {} for stage in STAGES}
+    for n in sizes:
+        folder = scratch / str(n)
+        write_rows(folder, n)
+        for stage in STAGES:
+            command = [sys.executable, "-m", "benchmarks.growth", "--stage", stage, "--folder", str(folder), "--memory-gb", str(memory_gb)]
+            done = subprocess.run(command, cwd=REPO, check=True, stdout=subprocess.PIPE, text=True)
+            runs[stage][str(n)] = json.loads(done.stdout)
+            print(stage, n, done.stdout.strip(), file=sys.stderr)
+    first, last = str(sizes[0]), str(sizes[-1])
+    growth = {stage: round(runs[stage][last]["seconds"] / runs[stage][first]["seconds"], 2) for stage in STAGES}
+    peak = max(run["peak_memory_gb"] for found in runs.values() for run in found.values())
+    return {
+        "streaming_growth": growth["validate"],
+        "knn_growth": max(growth["index"], growth["deduplicate"]),
+        "under_ceiling": peak < memory_gb,
+        "peak_memory_gb": peak,
+        "stages": runs,
+    }
+
+
+def write_rows(folder: Path, n: int) -> None:
+    """Records and embeddings of `n` rows, shard by shard."""
+    rng = np.random.default_rng(n)
+    centres = rng.normal(size=(max(1, n // ROWS_PER_CLUSTER), WIDTH)).astype(np.float32)
+    records, embeddings = Sink(RECORDS, folder / "records", [CRAWL]), Sink(EMBEDDINGS, folder / "embeddings", [CRAWL])
+    for number, start in enumerate(range(0, n, ROWS_PER_SHARD)):
+        size = min(ROWS_PER_SHARD, n - start)
+        shard = Shard(CRAWL, f"{number:05d}")
+        ids = [f"{place:032x}" for place in range(start, start + size)]
+        vectors = centres[rng.integers(0, len(centres), size)] + SPREAD * rng.standard_normal((size, WIDTH), np.float32)
+        vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+        offsets = pa.array(np.arange(size + 1, dtype=np.int32) * WIDTH)
+        columns = {"sample_id": ids, "crawl": [CRAWL] * size, "text_embedding": pa.nulls(size, pa.list_(pa.float16()))}
+        columns["image_embedding"] = pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
+        embeddings.write(shard, pa.table(columns).select(EMBEDDINGS.schema.names).cast(EMBEDDINGS.schema))
+        records.write(shard, record_table(ids, shard, rng))
+
+
+def record_table(ids: list[str], shard: Shard, rng: np.random.Generator) -> pa.Table:
+    """Small grey pictures with hashes of their own."""
+    size = len(ids)
+    text = {**dict.fromkeys(("sample_id", "image_id", "key", "url", "alt_text"), ids), "sha256": [2 * name for name in ids]}
+    same = {"crawl": CRAWL, "shard": shard.name, "status": "ok", "format": "jpeg", "thumbnail": bytes(1024)}
+    numbers = {name: np.full(size, 48) for name in ("bytes", "width", "height", "original_width", "original_height")}
+    hashes = {name: rng.integers(0, 2**64, size, np.uint64) for name in ("phash", "phash_mirrored")}
+    columns = {**text, **{name: [value] * size for name, value in same.items()}, **numbers, **hashes}
+    absent = {field.name: pa.nulls(size, field.type) for field in RECORDS.schema if field.name not in columns}
+    return pa.table({**columns, **absent}).select(RECORDS.schema.names).cast(RECORDS.schema)
+
+
+def run_stage(stage: str, folder: Path, memory_gb: float) -> dict[str, float]:
+    """Seconds and peak memory of one stage in this process."""
+    params = read_params(REPO / "params.yaml")
+    settings = Settings(workers=len(os.sched_getaffinity(0)), memory_gb=memory_gb)
+    whole: dict[str, Any] = {"crawls": [CRAWL], "per_crawl": False}
+    records, shared = Source(RECORDS, folder / "records", [CRAWL]), SharedParams(seed=0)
+    (folder / "clean").mkdir(exist_ok=True)
+    began = time.perf_counter()
+    if stage == "validate":
+        bound = Source(RECORDS, folder / "records" / CRAWL, [CRAWL], bound_crawl=CRAWL)
+        verdicts = Sink(VALIDITY, folder / "validity", [CRAWL], bound_crawl=CRAWL)
+        limits = ValidateParams.model_validate(params["validate"] | {"min_valid_share": 0.0})
+        validate(bound, verdicts, Artifact(folder / "validation"), CRAWL, limits)
+    elif stage == "index":
+        embeddings, neighbors = Source(EMBEDDINGS, folder / "embeddings", [CRAWL]), Sink(NEIGHBORS, folder / "neighbors", **whole)
+        index(embeddings, Artifact(folder / "index"), neighbors, IndexParams.model_validate(params["index"]), shared, settings)
+    else:
+        sources = records, Artifact(folder / "index"), Source(NEIGHBORS, folder / "neighbors", **whole), Artifact(folder / "clean")
+        sinks = Sink(DUPLICATES, folder / "duplicates", **whole), Sink(PAIRS, folder / "pairs", **whole)
+        deduplicate(*sources, *sinks, DeduplicateParams.model_validate(params["deduplicate"]), shared, settings)
+    seconds = time.perf_counter() - began
+    return {"seconds": round(seconds, 2), "peak_memory_gb": round(largest_resident() / 2**30, 3)}
+
+
+if __name__ == "__main__":
+    main()
