@@ -134,12 +134,12 @@ def test_views_answer(door: Catalog) -> None:
 
 
 def test_metrics_count_rows_alone(project: Path) -> None:
-    expected = {"n_views": 11, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
+    expected = {"n_views": 13, "n_samples": 7, "n_pairs": 1, "n_predictions": 0, "n_concepts": 2}
     assert build() == expected
 
 
 def test_every_view_and_column_has_a_comment(door: Catalog) -> None:
-    assert len(door.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''").fetchall()) == 11
+    assert len(door.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''").fetchall()) == 13
     bare = "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'sluice' AND coalesce(comment, '') = ''"
     assert door.execute(bare).fetchall() == []
 
