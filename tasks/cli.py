@@ -71,6 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="tell one sample's story through all tables")
     explain.add_argument("sample", metavar="URL_OR_ID", help="url, sample_id or image_id; an id may be cut to 8 digits or more")
     add_explore(commands.add_parser("explore", help="search, look and judge in a local web page"))
+    add_audit(commands.add_parser("audit", help="measure the kept set's purity by what people say of a sample of it"))
     similar = commands.add_parser("similar", help="find the samples whose images are nearest to a sample's")
     similar.add_argument("sample", metavar="ID", help="sample_id, cut to 8 digits or more, or url")
     search = commands.add_parser("search", help="find the samples whose images fit a text best")
@@ -110,7 +111,16 @@ def add_query(parser: argparse.ArgumentParser) -> None:
 def add_explore(parser: argparse.ArgumentParser) -> None:
     """`sluice explore`."""
     parser.add_argument("--port", metavar="N", type=int, default=0, help="port on 127.0.0.1 (default: any that is free)")
+    parser.add_argument("--sample", metavar="SAMPLE.csv", type=Path, help="review the rows that `sluice audit` has drawn, in their order")
     parser.add_argument("--reviewer", metavar="NAME", help="who judges (default: git's user.name, else the account's name)")
+
+
+def add_audit(parser: argparse.ArgumentParser) -> None:
+    """`sluice audit`."""
+    parser.add_argument("sample", metavar="SAMPLE.csv", type=Path, help="the sample to measure by, or to draw")
+    parser.add_argument("--draw", metavar="N", type=int, help="draw about N kept rows that nobody has judged into that file")
+    parser.add_argument("--seed", metavar="S", type=int, default=0, help="of the draw (default: 0)")
+    add_format(parser)
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

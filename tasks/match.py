@@ -20,6 +20,7 @@ from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
 from tasks.methods.alignment import matrix
+from tasks.methods.capro import CaproSettings, clean, match_fit
 from tasks.methods.clip import load_encoder
 from tasks.methods.prototypes import (
     choose_anchors,
@@ -37,14 +38,33 @@ LINK_BYTES, WIDEST_GRAPH = 12, 50  # of a neighbour and its similarity; neighbou
 log = logging.getLogger(__name__)
 
 
+class CleaningParams(Params):
+    """CAPro's iteration; with 0 rounds the anchors' mean stays the visual prototype."""
+
+    rounds: Annotated[int, Field(ge=0)]
+    k_near: Annotated[int, Field(ge=1)]
+    k_mean: Annotated[int, Field(ge=1)]
+    distance_share: Annotated[float, Field(ge=0, le=1)]
+    max_gallery: Annotated[int, Field(ge=1)]
+    classifier_share: Annotated[float, Field(ge=0, le=1)]
+    min_probability: Annotated[float, Field(gt=0, le=1)]
+    min_keep_share: Annotated[float, Field(ge=0, le=1)]
+    bootstrap_share: Annotated[float, Field(ge=0, le=1)]
+    momentum: Annotated[float, Field(ge=0, le=1)]
+    min_change: Annotated[float, Field(ge=0, le=1)]
+    l2: Annotated[float, Field(ge=0)]
+    probe_steps: Annotated[int, Field(ge=1)]
+
+
 class MatchParams(Params):
-    """How anchors are chosen and how many matches are kept."""
+    """How anchors are chosen, how prototypes are cleaned, and how many matches are kept."""
 
     n_neighbors: Annotated[int, Field(ge=1)]
     n_anchors: Annotated[int, Field(ge=1)]
     max_anchor_share: Annotated[float, Field(gt=0, le=1)]
     anchor_confidence: Annotated[float, Field(gt=0, lt=1)]
     n_matches: Annotated[int, Field(ge=1)]
+    cleaning: CleaningParams
 
 
 def match(
@@ -78,11 +98,15 @@ def match(
     given = np.where(rows.given >= 0, rows.given, (rows.embeddings @ text.T).argmax(1))
     smoothed = smooth_texts(texts, has_text & (rows.weights > 0), rows.neighbors, rows.similarities, n_neighbors=params.n_neighbors)
     fit, passes = text_fit(rows.embeddings, smoothed, given, text, rivals, rival_of)
+    if params.cleaning.rounds:
+        fit = match_fit(fit, smoothed, given, text, capro_settings(params))
     usable, share = rows.weights > 0, params.max_anchor_share
     anchors = choose_anchors(fit, passes, given, rows.groups, usable, n_anchors=params.n_anchors, max_share=share)
     members = np.where(anchors, given, -1)
     counts = np.bincount(members[anchors], minlength=len(known))
     visual = np.where(counts[:, None] > 0, mean_prototypes(rows.embeddings, members, n_prototypes=len(known)), text)
+    if params.cleaning.rounds:
+        visual = cleaned_prototypes(rows, given, anchors, text, capro_settings(params))
     prototypes.write_whole(prototype_table(known, text, visual, counts, rivals, rival_of))
     similarities = rows.embeddings @ visual.T
     own_fit = np.where(has_text, (rows.embeddings * texts).sum(1), np.nan)
@@ -105,6 +129,37 @@ def check_memory(embeddings: Source, neighbors: Source, settings: Settings) -> N
     width = len(first[0]) if len(first) else 0
     needed = n * (8 * width + LINK_BYTES * WIDEST_GRAPH)
     settings.require_memory(needed, f"matching {n} samples of {width} numbers", "match fewer crawls, or embed with a narrower encoder")
+
+
+def capro_settings(params: MatchParams) -> CaproSettings:
+    """What CAPro's iteration is told."""
+    p = params.cleaning
+    return CaproSettings(
+        k_near=p.k_near,
+        k_mean=p.k_mean,
+        distance_share=p.distance_share,
+        max_gallery=p.max_gallery,
+        anchor_confidence=params.anchor_confidence,
+        classifier_share=p.classifier_share,
+        min_probability=p.min_probability,
+        min_keep_share=p.min_keep_share,
+        bootstrap_share=p.bootstrap_share,
+        n_neighbors=params.n_neighbors,
+        momentum=p.momentum,
+        n_rounds=p.rounds,
+        min_change=p.min_change,
+        l2=p.l2,
+        n_steps=p.probe_steps,
+    )
+
+
+def cleaned_prototypes(rows: Samples, given: np.ndarray, anchors: np.ndarray, text: np.ndarray, settings: CaproSettings) -> np.ndarray:
+    """(n_concepts, d) visual prototypes of the rows that CAPro's rule keeps or relabels."""
+    found = clean(rows.embeddings, given, anchors, text, rows.neighbors, rows.similarities, rows.weights, rows.folds, settings=settings)
+    trained = rows.weights > 0
+    moved, dropped = (found.concepts != given)[trained] & (found.concepts >= 0)[trained], (found.concepts < 0)[trained]
+    log.info("match: %d rounds of cleaning, %d rows relabelled, %d dropped", found.n_rounds, int(moved.sum()), int(dropped.sum()))
+    return found.prototypes
 
 
 def check_concepts(records: Source, known: list[Concept]) -> None:

@@ -34,16 +34,20 @@ PICTURED = "status = 'ok' AND NOT list_has_any(reasons, ['forgotten', 'blocked']
 COLUMNS = f"""sample_id, crawl, shard, key, url, alt_text[:{MAX_CELL}] AS alt_text, concept, curated_concept, suggested_concept, verdict,
     confidence, keep, reason, review_priority, reviewed, sha256, ({PICTURED}) AS pictured"""
 STATES = {"all": "true", "kept": "keep", "dropped": "NOT keep", "reviewed": "reviewed IS NOT NULL"}
+DRAWN = f"list_contains($drawn, sample_id) AND {PICTURED} AND NOT list_contains($done, sample_id)"
 QUEUE = f"review_priority > 0 AND reviewed IS NULL AND {PICTURED} AND NOT list_contains($done, sample_id)"
 
 Opened = TypeVar("Opened")
 
 
 class ProjectDesk:
-    """The desk of the project in the working directory. Every question opens the catalog anew, so that threads never share one."""
+    """The desk of the project in the working directory. Every question opens the catalog anew, so that threads never share one.
 
-    def __init__(self, reviewer: str) -> None:
-        self.reviewer = reviewer
+    With rows `drawn` for an audit the queue holds these in their order, instead of the rows in doubt.
+    """
+
+    def __init__(self, reviewer: str, drawn: list[str] | None = None) -> None:
+        self.reviewer, self.drawn = reviewer, drawn
         values, graph = read_params(), read_graph()
         folder = next(dep.path(values) for dep in graph["match"].data if dep.name == "concepts")
         self.concepts = [concept.name for concept in load_concepts(folder)]
@@ -150,13 +154,15 @@ class ProjectDesk:
 
     def next_in_queue(self) -> Row | None:
         """The sample whose verdict is worth most among those that nobody has judged or skipped."""
-        sql = f"SELECT {COLUMNS} FROM samples WHERE {QUEUE} ORDER BY review_priority DESC, sample_id LIMIT 1"
-        rows = self._rows(sql, {"done": self._done()})
+        condition, values = self._queue()
+        order = "list_position($drawn, sample_id)" if self.drawn is not None else "review_priority DESC, sample_id"
+        rows = self._rows(f"SELECT {COLUMNS} FROM samples WHERE {condition} ORDER BY {order} LIMIT 1", values)
         return rows[0] if rows else None
 
     def n_waiting(self) -> int:
         """How many samples the queue still has."""
-        return int(self._rows(f"SELECT count(*) AS n FROM samples WHERE {QUEUE}", {"done": self._done()})[0]["n"])
+        condition, values = self._queue()
+        return int(self._rows(f"SELECT count(*) AS n FROM samples WHERE {condition}", values)[0]["n"])
 
     def said(self) -> list[str]:
         """The samples judged in this sitting, the last one last."""
@@ -179,6 +185,10 @@ class ProjectDesk:
 
     def _done(self) -> list[str]:
         return [*in_force(), *self.skipped]
+
+    def _queue(self) -> tuple[str, dict[str, Any]]:
+        done = {"done": self._done()}
+        return (QUEUE, done) if self.drawn is None else (DRAWN, {**done, "drawn": self.drawn})
 
     def _reasons(self) -> list[str]:
         return [row["reason"] for row in self._rows("SELECT DISTINCT reason FROM samples WHERE reason IS NOT NULL ORDER BY reason", {})]

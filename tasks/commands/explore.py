@@ -17,11 +17,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Serve until interrupted; the link that is printed first is the only way in."""
     import uvicorn
 
+    from tasks.commands.audit import sampled
     from tasks.commands.desk import ProjectDesk
     from tasks.methods.explore_app import Refused, make_app
 
     try:
-        desk = ProjectDesk(reviewer_name(arguments.reviewer))
+        desk = ProjectDesk(reviewer_name(arguments.reviewer), sampled(arguments.sample) if arguments.sample else None)
     except Refused as refusal:
         raise SluiceError(str(refusal)) from None
     with listen(arguments.port) as listener:

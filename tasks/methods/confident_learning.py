@@ -22,9 +22,9 @@ def thresholds(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
 
 
 def confident_guesses(pred_probs: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """(n,) int: the concept whose threshold the row passes, the most probable one of several, -1 of none."""
+    """(n,) int: the concept whose threshold the row passes, the most probable one of all where it passes several, -1 where none."""
     passing = pred_probs >= limits - TOLERANCE
-    guess = np.where(passing, pred_probs, -1.0).argmax(1)
+    guess = np.where(passing.sum(1) > 1, pred_probs.argmax(1), passing.argmax(1))
     return np.where(passing.any(1), guess, -1)
 
 
@@ -51,7 +51,15 @@ def label_issues(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
     of the paper: the joint's cells off the diagonal.
     """
     guesses = confident_guesses(pred_probs, thresholds(pred_probs, given))
-    return np.asarray((given >= 0) & (guesses >= 0) & (guesses != given) & (pred_probs.argmax(1) != given))
+    return np.asarray((guesses >= 0) & (guesses != given) & contradicted(pred_probs, given))
+
+
+def contradicted(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """(n,) bool: another concept is more probable than the given one (by TOLERANCE); never where none is given."""
+    rows, own = np.arange(len(given)), np.maximum(given, 0)
+    raised = pred_probs.copy()
+    raised[rows, own] += TOLERANCE
+    return np.asarray((given >= 0) & (raised.argmax(1) != given))
 
 
 def normalized_margin(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -63,5 +71,5 @@ def normalized_margin(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
     concept = np.where(given >= 0, given, pred_probs.argmax(1))
     own = pred_probs[rows, concept]
     others = pred_probs.copy()
-    others[rows, concept] = 0.0
+    others[rows, concept] = 0.0  # of a single concept nothing is left, which speaks for it
     return np.asarray(((own - others.max(1) + 1) / 2).astype(np.float32))

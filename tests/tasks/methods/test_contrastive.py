@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.methods.clip import PIXEL_MEAN, PIXEL_SPREAD, new_model
+from tasks.methods.clip import new_model
 from tasks.methods.contrastive import ContrastiveSettings, augment, contrastive_loss, train_encoder
+from tasks.methods.encoder import PIXEL_MEAN, PIXEL_SPREAD
 
 CONFIG = {
     "embed_dim": 16,

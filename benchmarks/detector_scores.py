@@ -1,0 +1,103 @@
+"""Score what detectors say against the truth, for benchmarks.detectors: alone, and left out of the mean rank of all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+from benchmarks.detector_tables import Loaded
+from tasks.methods.open_set import auroc
+
+YIELDS = (0.70, 0.80)
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a method says, each (n,) and each optional: label and inside in order of 1 = good, suggested concepts and trust in them."""
+
+    label: np.ndarray | None = None
+    inside: np.ndarray | None = None
+    suggested: np.ndarray | None = None
+    trust: np.ndarray | None = None
+
+
+class Scorer:
+    """The only place that knows the truth."""
+
+    def __init__(self, loaded: Loaded, truth: Path, prior: np.ndarray, transition: np.ndarray) -> None:
+        kinds, shown = loaded.truth(truth)
+        self.pool = np.isin(kinds, ["clean", "label_noise", "ood"])
+        self.given = loaded.samples.given
+        self.inside, self.wrong = kinds != "ood", kinds != "clean"
+        self.state = np.select([kinds == "clean", kinds == "ood"], ["right", "off_topic"], "wrong_concept")
+        self.shown = shown
+        right = float(prior[:-1] @ np.diag(transition[:-1]))
+        self.shares = (right, float(prior[-1]))  # the machine's own estimate
+
+    def figures(self, signals: Signals) -> dict[str, float | None]:
+        """The figures of one method."""
+        label, inside = signals.label, signals.inside
+        result: dict[str, float | None] = {"noise_ap": self.noise_ap(label), "ood_auroc": self.ood_auroc(inside)}
+        result["verdict_f1"] = self.verdict_f1(label, inside if inside is not None else label)
+        for share in YIELDS:
+            result[f"purity_{share:.2f}"] = self.purity(signals, share)
+        return {name: None if value is None else round(value, 4) for name, value in result.items()}
+
+    def noise_ap(self, label: np.ndarray | None) -> float | None:
+        return None if label is None else float(average_precision_score(self.wrong[self.pool], 1 - label[self.pool]))
+
+    def ood_auroc(self, inside: np.ndarray | None) -> float | None:
+        return None if inside is None else auroc(inside[self.pool], self.inside[self.pool])
+
+    def verdict_f1(self, label: np.ndarray | None, inside: np.ndarray | None) -> float | None:
+        if label is None or inside is None:
+            return None
+        n_right, n_off = (round(share * len(label)) for share in self.shares)
+        found = np.full(len(label), "wrong_concept", object)
+        found[np.argsort(-label, kind="stable")[:n_right]] = "right"
+        found[np.argsort(inside, kind="stable")[:n_off]] = "off_topic"
+        scores = []
+        for state in ("right", "wrong_concept", "off_topic"):
+            said, true = found[self.pool] == state, self.state[self.pool] == state
+            scores.append(2 * (said & true).sum() / max(said.sum() + true.sum(), 1))
+        return float(np.mean(scores))
+
+    def purity(self, signals: Signals, share: float) -> float | None:
+        if signals.suggested is None or signals.trust is None:
+            return None
+        hits = (signals.suggested == self.shown) & self.inside
+        order = np.argsort(-signals.trust[self.pool], kind="stable")
+        right = np.cumsum(hits[self.pool][order])
+        n = int(np.searchsorted(right, share * self.inside[self.pool].sum())) + 1
+        return float(right[n - 1] / n) if n <= len(right) else None
+
+
+def table(found: dict[str, Signals], costs: dict[str, dict[str, float]], scorer: Scorer) -> list[dict[str, Any]]:
+    """One row per method, and one for the mean rank of all (`all`), which no row of the EM's own ablation or of `score` is part of."""
+    fused = [name for name in found if not name.startswith(("em_", "score_"))]
+    whole = {kind: _mean_rank([getattr(found[name], kind) for name in fused]) for kind in ("label", "inside")}
+    every = {"noise_ap": scorer.noise_ap(whole["label"]), "ood_auroc": scorer.ood_auroc(whole["inside"])}
+    rows: list[dict[str, Any]] = []
+    for name, signals in found.items():
+        row: dict[str, Any] = {"method": name, **scorer.figures(signals), **costs[name]}
+        if name in fused:
+            rest = [found[other] for other in fused if other != name]
+            row["left_out"] = {}
+            for key, kind, judge in (("noise_ap", "label", scorer.noise_ap), ("ood_auroc", "inside", scorer.ood_auroc)):
+                if getattr(signals, kind) is not None:
+                    without = judge(_mean_rank([getattr(other, kind) for other in rest]))
+                    row["left_out"][key] = round((without or 0) - (every[key] or 0), 4)
+        rows.append(row)
+    rows.append({"method": "all", **scorer.figures(Signals(**whole)), "seconds": 0.0, "memory_mb": 0.0})
+    return rows
+
+
+def _mean_rank(scores: list[np.ndarray | None]) -> np.ndarray:
+    there = [values for values in scores if values is not None]
+    ranked = []
+    for values in there:
+        ordered = np.sort(values)
+        ranked.append((np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2 / len(values))
+    return np.asarray(np.mean(ranked, axis=0))

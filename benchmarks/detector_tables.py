@@ -1,0 +1,85 @@
+"""Read a curated workspace for benchmarks.detectors: what its tables say of the indexed samples, in the order of the index."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.core.concepts import load_concepts
+from tasks.methods.alignment import codes, matrix, places
+from tasks.methods.prototypes import normalized
+from tasks.methods.samples import ALIGNED, Samples, align, align_samples
+from tasks.score import named_words
+
+SCORED = ("label_score", "ood_score", "confidence", "text_score")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """n samples: names of the K concepts; words of each state; alt_texts, urls (n,); matched (n, K) chances by prototypes; text_embeddings
+    (n, d), zero without a text; text_prototypes (K, d), rivals (m, d), rival_of (m,); stored: columns of the scores table (n,), and the
+    suggested concepts' numbers."""
+
+    samples: Samples
+    names: list[str]
+    words: list[list[str]]
+    alt_texts: list[str]
+    urls: list[str]
+    matched: np.ndarray
+    text_embeddings: np.ndarray
+    has_text: np.ndarray
+    text_prototypes: np.ndarray
+    rivals: np.ndarray
+    rival_of: np.ndarray
+    stored: dict[str, np.ndarray]
+
+    def truth(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
+        """(kind (n,) str, number of the concept shown (n,), -1 = none of them)."""
+        known = pq.read_table(file, columns=["url", "kind", "true_concept"])
+        known = known.take(places(pa.array(self.urls), known["url"]))
+        return np.array(known["kind"].to_pylist()), codes(known["true_concept"].to_pylist(), self.names)
+
+
+def load(workspace: Path) -> Loaded:
+    """The tables of a workspace; their column names are the contracts'."""
+    data = workspace / "data"
+    known = load_concepts(data / "concepts")
+    names = [concept.name for concept in known]
+    graph = read(data / "neighbors")
+    records = read(data / "records", ["sample_id", "crawl", "url", "alt_text", "concept"])
+    embedded = read(data / "embeddings", ["sample_id", "image_embedding", "text_embedding"])
+    samples = align_samples(graph, records, embedded, read(data / "duplicates", ALIGNED), names=names)
+    records, scores = align(records, samples.sample_ids), align(read(data / "scores"), samples.sample_ids)
+    sentences = align(embedded, samples.sample_ids)["text_embedding"]
+    matches = align(read(data / "matches", ["sample_id", "concepts", "probabilities"]), samples.sample_ids)
+    matched = np.zeros((len(samples.given), len(names)))
+    for row, (found, values) in enumerate(zip(matches["concepts"].to_pylist(), matches["probabilities"].to_pylist(), strict=True)):
+        matched[row, codes(found, names)] = values
+    prototypes = read(data / "prototypes")
+    texts = prototypes.filter(pc.equal(prototypes["kind"], "text"))
+    texts = texts.take(places(pa.array(names), texts["concept"]))
+    rivals = prototypes.filter(pc.equal(prototypes["kind"], "distractor"))
+    width = samples.embeddings.shape[1]
+    return Loaded(
+        samples=samples,
+        names=names,
+        words=named_words(known),
+        alt_texts=records["alt_text"].to_pylist(),
+        urls=records["url"].to_pylist(),
+        matched=matched / np.maximum(matched.sum(1, keepdims=True), 1e-9),
+        text_embeddings=normalized(matrix(sentences, width)),
+        has_text=np.asarray(sentences.is_valid().to_numpy(), bool),
+        text_prototypes=matrix(texts["embedding"], width),
+        rivals=matrix(rivals["embedding"], width),
+        rival_of=codes(rivals["concept"].to_pylist(), names),
+        stored={name: scores[name].to_numpy().astype(np.float64) for name in SCORED}
+        | {"suggested": codes(scores["suggested_concept"].to_pylist(), names)},
+    )
+
+
+def read(folder: Path, columns: list[str] | None = None) -> pa.Table:
+    """All Parquet files of a table, in order of their paths."""
+    return pa.concat_tables([pq.ParquetFile(path).read(columns) for path in sorted(folder.rglob("*.parquet"))])

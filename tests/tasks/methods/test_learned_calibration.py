@@ -1,0 +1,76 @@
+"""Verdicts of people, made up: what they teach, and when nothing is learned."""
+
+import numpy as np
+import pytest
+
+from tasks.methods.learned_calibration import judged_right, learned_chances, log_loss
+
+SETTINGS = {"min_verdicts": 200, "n_folds": 5, "n_bins": 10, "l2": 0.01, "n_steps": 60}
+
+
+def rows(n: int = 3000, n_judged: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(signals, before, right, truth): two honest signals and one of noise; the machine's own chance is far too sure."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random(n) < 0.6
+    strength = rng.normal(np.where(truth, 1.0, -1.0)[:, None], 1.5, (n, 2))
+    signals = np.column_stack([1 / (1 + np.exp(-strength)), rng.random(n)])
+    signals[rng.random(n) < 0.1, 0] = np.nan
+    before = 1 / (1 + np.exp(-4 * strength.sum(1)))
+    right = np.where(np.arange(n) < n_judged, truth, np.nan)
+    return signals, before, right, truth
+
+
+def test_verdicts_against_suggestions():
+    found = judged_right(["confirmed", "corrected", "dropped", None], ["cat", "dog", None, None], ["cat", "cat", "cat", "cat"])
+    assert found[:3].tolist() == [1, 0, 0]
+    assert np.isnan(found[3])
+
+
+def test_four_hundred_verdicts_calibrate_the_rest():
+    signals, before, right, truth = rows()
+    learned = learned_chances(signals, before, right, np.arange(len(truth)), **SETTINGS)
+    rest = np.isnan(right)
+    assert learned.log_loss < learned.before_log_loss
+    assert log_loss(learned.chances[rest], truth[rest]) < 0.6 * log_loss(before[rest], truth[rest])
+    bins = np.minimum((learned.chances[rest] * 10).astype(int), 9)
+    gaps = [abs(learned.chances[rest][bins == b].mean() - truth[rest][bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
+    assert sum(gaps) < 0.05
+    assert 0 <= learned.chances.min() <= learned.chances.max() <= 1
+
+
+def test_a_reviewed_row_is_judged_by_a_fit_that_never_saw_it():
+    signals, before, right, _ = rows()
+    groups = np.arange(len(right))
+    first = learned_chances(signals, before, right, groups, **SETTINGS)
+    turned = right.copy()
+    turned[7] = 1 - right[7]
+    second = learned_chances(signals, before, turned, groups, **SETTINGS)
+    assert second.chances[7] == pytest.approx(first.chances[7], abs=1e-9)
+    assert (second.chances != first.chances).any()
+
+
+def test_copies_are_never_parted():
+    signals, before, right, _ = rows(n_judged=3000)
+    groups = np.arange(3000) // 2
+    turned = right.copy()
+    turned[10] = 1 - right[10]
+    first, second = (learned_chances(signals, before, values, groups, **SETTINGS) for values in (right, turned))
+    assert second.chances[11] == pytest.approx(first.chances[11], abs=1e-9)
+
+
+@pytest.mark.parametrize("n_judged", [0, 1, 199])
+def test_few_verdicts_teach_nothing(n_judged):
+    signals, before, right, _ = rows(n_judged=n_judged)
+    assert learned_chances(signals, before, right, np.arange(len(right)), **SETTINGS) is None
+
+
+def test_verdicts_of_one_kind_teach_nothing():
+    signals, before, right, _ = rows()
+    assert learned_chances(signals, before, np.where(np.isnan(right), np.nan, 1.0), np.arange(len(right)), **SETTINGS) is None
+
+
+def test_what_is_calibrated_already_stays():
+    rng = np.random.default_rng(1)
+    before = rng.random(2000)
+    right = np.where(np.arange(2000) < 250, rng.random(2000) < before, np.nan)
+    assert learned_chances(rng.random((2000, 6)), before, right, np.arange(2000), **SETTINGS) is None

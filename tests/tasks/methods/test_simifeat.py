@@ -1,0 +1,92 @@
+"""SimiFeat by hand, on blobs, and where there is nothing to count."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from tasks.methods.consensus import count_consensus, error_chances, fit_noise
+from tasks.methods.simifeat import label_counts, long_tail_scores, rank_flags, rounds, vote_flags
+from tests.tasks.methods.blobs import Blobs, make_blobs
+
+SETTINGS = {"n_concepts": 5, "n_neighbors": 10, "n_rounds": 11, "share": 0.9, "seed": 0}
+
+
+def judge(rows: Blobs, rule: str, **changes: object):
+    arguments = {**SETTINGS, "rule": rule, **changes}
+    if rule == "rank" and "noise" not in changes:
+        counting = {"n_concepts": arguments["n_concepts"], "n_rounds": 5, "share": 0.9, "n_slices": 100, "seed": 0}
+        counted = count_consensus(rows.neighbors, rows.given, rows.groups, rows.weights, **counting)
+        arguments["noise"] = 1 - np.diag(error_chances(*fit_noise(counted, n_steps=1000)))
+    return rounds(rows.neighbors, rows.similarities, rows.given, rows.groups, rows.weights, **arguments)
+
+
+def test_counts_by_hand():
+    neighbors = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [-1, -1, -1]])
+    similarities = np.array([[0.9, 0.6, 0.3], [0.9, 0.5, 0.1], [0.6, 0.5, 0.2], [0, 0, 0]])
+    given = np.array([0, 0, 1, 1])
+    counts = label_counts(neighbors, similarities, given, np.arange(4), np.ones(4, bool), n_concepts=2, n_neighbors=3)
+    # Row 0: a neighbour of its own concept (.9), one of the other (.6), and itself at 2 * .9 - .6, which ends at 1.
+    assert counts[0] == pytest.approx(np.array([1.9, 0.6]) / np.hypot(1.9, 0.6))
+    # Row 2: two neighbours of the other concept (.6, .5), itself at .7; the third neighbour is one too many.
+    assert counts[2] == pytest.approx(np.array([1.1, 0.7]) / np.hypot(1.1, 0.7))
+    assert counts[3].tolist() == [0, 0]
+    assert vote_flags(counts, given).tolist() == [False, False, True, False]
+    alone = label_counts(neighbors, similarities, given, np.zeros(4, int), np.ones(4, bool), n_concepts=2, n_neighbors=3)
+    assert not alone.any()
+
+
+def test_rank_flags_the_least_supported_share_of_each_concept():
+    counts = np.array([[0.9, 0.1], [0.5, 0.5], [0.1, 0.9], [0.2, 0.8], [0.8, 0.2], [0.2, 0.8]])
+    given = np.array([0, 0, 0, 1, 1, -1])
+    flags = rank_flags(counts, given, np.array([0.34, 0.2]), np.ones(6, bool))
+    assert flags.tolist() == [False, False, True, False, False, False]  # a third of three, and two fifths of one
+    assert rank_flags(counts, given, np.array([0.67, 1.2]), np.ones(6, bool)).tolist() == [False, True, True, True, True, False]
+    assert not rank_flags(np.full((4, 1), 0.5), np.zeros(4, int), np.array([0.25]), np.ones(4, bool)).any()
+
+
+@pytest.mark.parametrize(("separation", "least"), [(1.0, 0.93), (0.5, 0.85)])
+@pytest.mark.parametrize("rule", ["vote", "rank"])
+def test_planted_errors_are_found(separation, least, rule):
+    rows = make_blobs(n_each=200, separation=separation, noise=0.25)
+    found = judge(rows, rule)
+    wrong = rows.given != rows.truth
+    assert f1_score(wrong, found.noisy_chance > 0.5) > least
+    assert (found.suggested[wrong] == rows.truth[wrong]).mean() > least
+    assert (found.suggested != rows.given).all()
+    assert found.confidence[wrong].mean() > 2 * found.confidence[~wrong].mean()
+
+
+def test_a_wrong_sense_that_fills_most_of_a_concept_is_not_seen():
+    rows = make_blobs(n_each=100, n_concepts=6, noise=0.0)
+    given = np.where(rows.truth == 5, 0, rows.truth)  # concept 0 holds a second blob; nobody names it otherwise
+    found = rounds(rows.neighbors, rows.similarities, given, rows.groups, rows.weights, rule="vote", **SETTINGS)
+    assert (found.noisy_chance[rows.truth == 5] > 0.5).mean() < 0.05
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    rows = make_blobs(n_each=40)
+    order = np.random.default_rng(1).permutation(len(rows.given))
+    first = judge(rows, "rank", noise=np.full(5, 0.2))
+    arguments = (np.argsort(order)[rows.neighbors[order]], rows.similarities[order], rows.given[order], rows.groups[order], rows.weights)
+    second = rounds(*arguments, rule="rank", noise=np.full(5, 0.2), **SETTINGS)
+    assert second.noisy_chance == pytest.approx(first.noisy_chance[order], abs=1e-9)
+
+
+@pytest.mark.parametrize("n_concepts", [1, 2])
+def test_little_gives_answers(n_concepts):
+    given = np.array([0, n_concepts - 1, -1])
+    arguments = (np.zeros((3, 0), np.int64), np.zeros((3, 0)), given, np.arange(3), np.ones(3))
+    found = rounds(*arguments, rule="rank", noise=np.zeros(n_concepts), **{**SETTINGS, "n_concepts": n_concepts})
+    assert np.isfinite(found.noisy_chance).all()
+    assert found.suggested.max() < n_concepts
+
+
+def test_rank_without_noise_is_refused():
+    rows = make_blobs(n_each=5)
+    with pytest.raises(ValueError, match="rule 'rank' needs the noise of every concept: give `noise`, or use rule 'vote'"):
+        judge(rows, "rank", noise=None)
+
+
+def test_rare_patterns_come_last():
+    scores = long_tail_scores(np.array([[0.9, 0.7], [0.2, 0.1], [0.0, 0.0]]), np.array([[1, 2], [0, 2], [-1, -1]]), n_neighbors=2)
+    assert scores == pytest.approx([2 / (1 + np.exp(-0.8)) - 1, 2 / (1 + np.exp(-0.15)) - 1, 0])
