@@ -26,6 +26,7 @@ from tasks.core.settings import TELEMETRY_OFF
 HOME = Path(__file__).resolve().parents[1] / ".prefect"
 START_SECONDS = 180.0  # a machine at its work starts it slowly
 FIND_SECONDS = 10.0  # a server under load may answer late
+PORT_SECONDS = 5.0  # a killed server may hold its port while it ends
 STOP_SECONDS = 10.0
 
 
@@ -111,15 +112,23 @@ def _remembered(home: Path) -> dict[str, Any] | None:
 
 def _port(found: dict[str, Any] | None) -> int:
     """The remembered port if it is free, so that a worker finds a restarted server; another free one otherwise."""
-    for wanted in ([found["port"]] if found else []) + [0]:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", wanted))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ServerError("no free port on 127.0.0.1")
+    if found and _wait(lambda: _free_port(found["port"]) is not None, PORT_SECONDS):
+        return int(found["port"])
+    port = _free_port(0)
+    if port is None:
+        raise ServerError("no free port on 127.0.0.1")
+    return port
+
+
+def _free_port(wanted: int) -> int | None:
+    """The port if nobody holds it, any free one for 0; None otherwise."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])
 
 
 def _healthy(url: str) -> bool:

@@ -138,6 +138,7 @@ class Site:
         """Whether the crawls are published; a run is started where none runs and they aren't."""
         if list_versions(self.folder)[-1].crawls == crawls and not (self.folder / "inbox/z.csv").exists():
             return True
+        self.revive()
         self.wait_until_running()
         time.sleep(2)
         return False
