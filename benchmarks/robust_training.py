@@ -28,8 +28,9 @@ from tasks.methods.clean_sets import read_clean_set
 from tasks.methods.inference import predict
 from tasks.methods.metrics import accuracy, expected_calibration_error, paired_interval
 from tasks.methods.pictures import DECODER_ERRORS, square
+from tasks.methods.steps import PARTNER_SEED
 from tasks.methods.training import train
-from tasks.pretrain import PARTNER_SEED, PretrainParams
+from tasks.pretrain import PretrainParams
 
 SHARED = REPO.parent / "shared" / "data"
 OVERLAY = Path(__file__).with_suffix(".yaml")

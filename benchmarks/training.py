@@ -1,9 +1,11 @@
 """Train on a crawl as it came, on a random part of it and on what curation kept, with three seeds each, and say what was gained.
 
     python -m benchmarks.training [--workspace DIR] [--crawl DIR] [--clean DIR] [--params FILE]
+                                  [--arms NAME ...] [--seeds N ...] [--images-seen N]
 
 DIR of --workspace is a curated workspace as `python -m benchmarks.curation CRAWL --keep DIR` leaves it; without one the crawl is
-curated first. The arms see equally many samples. Progress goes to standard error; one JSON line comes last on standard output.
+curated first. The arms see equally many samples; models that a workspace holds already are not trained again. The arm `curated_plain`
+tells what the rows bring from what the loss brings. Progress goes to standard error; one JSON line comes last on standard output.
 """
 
 import argparse
@@ -43,37 +45,51 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, help="a curated workspace; it is trained in, and left")
     parser.add_argument("--crawl", type=Path, default=SHARED / "data" / "tinyweb", help="the packed crawl to curate without --workspace")
     parser.add_argument("--clean", type=Path, default=SHARED / "data" / "eval", help="folder of clean test sets")
-    parser.add_argument("--params", type=Path, default=OVERLAY, help="params that replace the workspace's, section by section, key by key")
+    parser.add_argument("--params", type=Path, default=OVERLAY, help="params that replace the project's, section by section, key by key")
+    parser.add_argument("--arms", nargs="+", metavar="NAME", help="a part of the arms that the params describe, instead of those they name")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="instead of those of the params")
+    parser.add_argument("--images-seen", type=int, metavar="N", help="the budget of every training instead of that of the params")
     options = parser.parse_args()
+    changes = overlay_of(options.params, options.arms, options.seeds, options.images_seen)
     clean = options.clean.resolve()
     with tempfile.TemporaryDirectory(prefix="sluice-training-") as temporary:
         workspace = options.workspace.resolve() if options.workspace else Path(temporary) / "workspace"
         if not options.workspace:
             curate(options.crawl.resolve(), workspace, CURATION, clean, (SHARED / "tools" / "score.py").resolve())
-        print(json.dumps(compare(workspace, clean, options.params)))
+        print(json.dumps(compare(workspace, clean, changes)))
 
 
-def compare(workspace: Path, clean: Path, overlay: Path) -> dict[str, Any]:
-    """Train every arm and seed in the workspace and return the figures."""
+def overlay_of(file: Path, arms: list[str] | None, seeds: list[int] | None, images_seen: int | None) -> dict[str, Any]:
+    """The params of a file, with what was asked for on the command line."""
+    changes: dict[str, Any] = YAML(typ="safe").load(file)
+    if arms:
+        changes["arms"] = arms
+    if seeds:
+        changes["seeds"] = seeds
+    if images_seen:
+        changes.setdefault("pretrain", {})["samples_seen"] = images_seen
+    return changes
+
+
+def compare(workspace: Path, clean: Path, changes: dict[str, Any]) -> dict[str, Any]:
+    """Train every arm and seed in the workspace, by the project's params with these changes, and return the figures."""
     began = time.monotonic()
     shutil.copytree(REPO / "tasks", workspace / "tasks", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     yaml = YAML()
-    params = yaml.load(workspace / "params.yaml")
-    merge(params, yaml.load(overlay))
+    params, ours = (yaml.load(folder / "params.yaml") for folder in (workspace, REPO))
+    params |= {name: ours[name] for name in ("pretrain", "evaluate")}  # a workspace may be older than the code
+    merge(params, changes)
     params["clean"] = str(clean)
     yaml.dump(params, workspace / "params.yaml")
     loading = steps_vs_preloaded(workspace)
     call(workspace, "dvc", "repro", "--single-item", "pretrain")
     call(workspace, "dvc", "repro", "--single-item", "evaluate")
     metrics = json.loads((workspace / "reports/metrics/evaluate.json").read_text())
-    gain = metrics["gain"]["in_domain_accuracy"]["curated"]
     means = {arm: mean_figures(seeds) for arm, seeds in metrics["arms"].items()}
     return {
-        "in_domain_accuracy": means["curated"]["in_domain_accuracy"],
-        "gain_over_raw": gain["mean"],
-        "gain_interval": [gain["low"], gain["high"]],
+        **curated_figures(metrics["gain"], means),
         "steps_vs_preloaded": loading,
-        "near_domain_gain": metrics["gain"]["near_domain_linear_probe"]["curated"],
+        "gains": metrics["gain"],
         "arms": means,
         "encoder": metrics["encoder"],
         "sentence": metrics["sentence"],
@@ -81,6 +97,17 @@ def compare(workspace: Path, clean: Path, overlay: Path) -> dict[str, Any]:
         "seeds": len(params["seeds"]),
         "seconds": round(time.monotonic() - began, 1),
     }
+
+
+def curated_figures(gains: dict[str, dict[str, Any]], means: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """What the curated arm comes to; its gain where the raw arm was trained too; nothing without it."""
+    if "curated" not in means:
+        return {}
+    found: dict[str, Any] = {"in_domain_accuracy": means["curated"]["in_domain_accuracy"]}
+    if gain := gains["in_domain_accuracy"].get("curated"):
+        found |= {"gain_over_raw": gain["mean"], "gain_interval": [gain["low"], gain["high"]]}
+        found["near_domain_gain"] = gains["near_domain_linear_probe"].get("curated")
+    return found
 
 
 def mean_figures(seeds: dict[str, dict[str, Any]]) -> dict[str, float]:
@@ -103,7 +130,7 @@ def steps_vs_preloaded(workspace: Path) -> float:
             all_concepts(samples),
             decode(chosen, workspace / "data/images", Path(folder) / "pixels", params.image_size, SerialPool()),
         )
-        recipe = replace(params.recipe(params.arms["raw"]), samples_seen=LOADING_STEPS * params.batch_size, points=1)
+        recipe = replace(params.recipe(next(iter(params.arms.values()))), samples_seen=LOADING_STEPS * params.batch_size, points=1)
         ready = list(batches(rows, batch_size=recipe.batch_size, n_steps=recipe.n_steps, first=0, seed=0, how=recipe.augmentation))
 
         def preloaded(*_: Any, **__: Any) -> Iterator[Any]:

@@ -168,7 +168,8 @@ def judge(folder: Path, sets: Sets, params: EvaluateParams, seed: int, device: s
     arm, _, trained_with = folder.name.rpartition("-")
     network, config = read_model(folder)
     model = Model(network.to(device), config["concepts"], config["image_size"], config["precision"], device)
-    figures: dict[str, Any] = {"samples_seen": config["metrics"]["samples_seen"], "rows": config["metrics"]["rows"]}
+    told = ("samples_seen", "rows", "start_samples_seen")  # the last one of arms with a start, beside their budget
+    figures: dict[str, Any] = {name: config["metrics"][name] for name in told if name in config["metrics"]}
     table, lines = None, []
     if sets.in_domain is not None:
         probabilities = model.predict(sets.in_domain)

@@ -21,8 +21,9 @@ from tasks.core.params import Params, SharedParams
 from tasks.core.settings import Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Source
+from tasks.methods.adapters import adaptable_model, merge_adapters
 from tasks.methods.clip import export_pretrained, new_model, save_encoder
-from tasks.methods.contrastive import ContrastiveSettings, train_encoder
+from tasks.methods.contrastive import ContrastiveSettings, image_size, train_encoder
 from tasks.methods.encoder import PIXEL_MEAN, PIXEL_SPREAD, Description
 from tasks.methods.pictures import DECODER_ERRORS, square
 from tasks.methods.tars import read_images
@@ -32,10 +33,10 @@ log = logging.getLogger(__name__)
 
 
 class PrepareEncoderParams(Params):
-    """Which encoder; from `tower` on, how one is built and trained when `source` is crawl."""
+    """Which encoder; from `tower` on, how one is built when `source` is crawl; from `max_pairs` on, how it or an adapted one is trained."""
 
     format: Annotated[int, Field(ge=1)]
-    source: Literal["pretrained", "crawl"]
+    source: Literal["pretrained", "crawl", "adapted"]
     model: str
     pretrained: str | None
     crawl: str
@@ -47,6 +48,7 @@ class PrepareEncoderParams(Params):
     context_length: Annotated[int, Field(ge=4, le=77)]
     max_pairs: Annotated[int, Field(ge=2)]
     use_concept: bool
+    join_copies: bool
     min_information: Annotated[float, Field(ge=0, lt=1)]
     information_prior: Annotated[float, Field(gt=0)]
     epochs: Annotated[int, Field(ge=1)]
@@ -60,6 +62,9 @@ class PrepareEncoderParams(Params):
     min_crop: Annotated[float, Field(gt=0, le=1)]
     colour_jitter: Annotated[float, Field(ge=0, lt=1)]
     precision: Literal["fp32", "bf16"]
+    adapter_rank: Annotated[int, Field(ge=1)]
+    adapter_strength: Annotated[float, Field(gt=0)]
+    adapter_learning_rate: Annotated[float, Field(gt=0)]
     n_threads: Annotated[int, Field(ge=1)]
 
 
@@ -85,9 +90,9 @@ def prepare_encoder(
 
 
 def read_pairs(records: Source, validity: Source, max_pairs: int) -> pa.Table:
-    """Shard, key, alt_text and concept of the valid samples, by sample_id: an even draw where there are more than `max_pairs`."""
+    """Shard, key, sha256, alt_text and concept of the valid samples, by sample_id: an even draw where there are more than `max_pairs`."""
     pairs = pa.concat_tables(
-        records.read(shard, ["sample_id", "shard", "key", "alt_text", "concept"]).join(
+        records.read(shard, ["sample_id", "shard", "key", "sha256", "alt_text", "concept"]).join(
             validity.read(shard, ["sample_id", "valid"]).filter(pc.field("valid")), "sample_id", join_type="inner"
         )
         for shard in records.shards()
@@ -96,19 +101,34 @@ def read_pairs(records: Source, validity: Source, max_pairs: int) -> pa.Table:
 
 
 def train(pairs: pa.Table, images: Artifact, folder: Path, params: PrepareEncoderParams, seed: int, device: str, workers: int) -> Metrics:
-    """Train an encoder on the pairs and save it. Raises ValueError where there are none to learn from."""
-    config = model_config(params)
-    model, tokenizer = new_model(config, seed=seed)
+    """Train or adapt an encoder on the pairs and save it. Raises ValueError where there are none to learn from."""
+    adapted = params.source == "adapted"
+    model, tokenizer, config, mean, spread = adaptable(params, seed) if adapted else fresh(params, seed)
     tokens, information = choose_texts(pairs, tokenizer, params)
     used = np.flatnonzero(tokens.any(axis=1))
-    pixels, decoded = read_pixels(pairs.take(used), images, params.image_size, workers)
-    tokens = tokens[used[decoded]]
+    pixels, decoded = read_pixels(pairs.take(used), images, image_size(model)[0], workers)
+    used = used[decoded]
+    tokens = tokens[used]
+    copies = pc.dictionary_encode(pairs["sha256"].take(used).combine_chunks()).indices.to_numpy() if params.join_copies else None
     log.info("prepare_encoder: %d of %d pairs have a text to learn from", len(tokens), pairs.num_rows)
-    losses = train_encoder(
-        model, pixels, tokens, information, mean=PIXEL_MEAN, spread=PIXEL_SPREAD, settings=training_settings(params, device), seed=seed
-    )
-    description = save_encoder(model.cpu(), config, folder, source="crawl", name=params.tower, pretrained=params.crawl)
+    settings = training_settings(params, device)
+    losses = train_encoder(model, pixels, tokens, information, mean=mean, spread=spread, settings=settings, seed=seed, copies=copies)
+    if adapted:
+        merge_adapters(model)
+    origin = (params.model, params.pretrained) if adapted else (params.tower, params.crawl)
+    description = save_encoder(model.cpu(), config, folder, source=params.source, name=origin[0], pretrained=origin[1])
     return {**metrics_of(description), "pairs": len(tokens), "losses": [round(loss, 4) for loss in losses]}
+
+
+def fresh(params: PrepareEncoderParams, seed: int) -> tuple[Any, Any, dict[str, Any], tuple[float, ...], tuple[float, ...]]:
+    """A model of random weights, its tokenizer and `model_cfg`, mean and spread of its pixels."""
+    config = model_config(params)
+    return *new_model(config, seed=seed), config, PIXEL_MEAN, PIXEL_SPREAD
+
+
+def adaptable(params: PrepareEncoderParams, seed: int) -> tuple[Any, Any, dict[str, Any], tuple[float, ...], tuple[float, ...]]:
+    """The same of a pretrained model, all frozen but its adapters."""
+    return adaptable_model(params.model, params.pretrained, rank=params.adapter_rank, strength=params.adapter_strength, seed=seed)
 
 
 def choose_texts(pairs: pa.Table, tokenizer: Any, params: PrepareEncoderParams) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +191,7 @@ def training_settings(params: PrepareEncoderParams, device: str) -> ContrastiveS
     return ContrastiveSettings(
         n_epochs=params.epochs,
         batch_size=params.batch_size,
-        learning_rate=params.learning_rate,
+        learning_rate=params.adapter_learning_rate if params.source == "adapted" else params.learning_rate,
         weight_decay=params.weight_decay,
         label_smoothing=params.label_smoothing,
         own_belief=params.own_belief,

@@ -3,7 +3,7 @@
 `resnet9` is the default for small pictures on a CPU and needs no timm; `resnet9-W` sets the channels of its first block. `resnet9avg`
 halves by averaging before the convolution instead of by a maximum after it, at a quarter of the arithmetic of those layers.
 `torchvision/NAME` and `open_clip/NAME` are theirs (of the latter the image tower, which takes its own image size); any other name is
-one of timm's.
+one of timm's. `NAME+layer` ends in one more layer, which SimCLR's start leaves behind.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+LAYER = "+layer"
 RESNET9_WIDTH = 32
 RESNET9 = ("resnet9", "resnet9avg")
 
@@ -47,6 +48,8 @@ def build_network(backbone: str, n_concepts: int, *, seed: int) -> torch.nn.Modu
 
 def _body(backbone: str) -> tuple[Any, int]:
     """The network below the head, and how many features it gives."""
+    if backbone.endswith(LAYER):
+        return _with_layer(*_body(backbone.removesuffix(LAYER)))
     library, _, name = backbone.rpartition("/")
     if library == "torchvision":
         return _from_torchvision(name)
@@ -55,6 +58,13 @@ def _body(backbone: str) -> tuple[Any, int]:
 
         return new_image_tower(name)
     return _resnet9(backbone) if backbone.split("-")[0] in RESNET9 else _from_timm(backbone)
+
+
+def _with_layer(body: Any, width: int) -> tuple[Any, int]:
+    """The body and a layer as wide as its features: the first one of SimCLRv2's head, from whose end it is fine-tuned."""
+    from torch import nn
+
+    return nn.Sequential(body, nn.Linear(width, width), nn.ReLU()), width
 
 
 def _resnet9(backbone: str) -> tuple[Any, int]:

@@ -18,26 +18,38 @@ if TYPE_CHECKING:
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_SPREAD = (0.229, 0.224, 0.225)
 ORDER_STREAM = 99  # apart from the streams that `augment` draws from
+VIEW_SEEDS = 2**40  # added to the seed for a picture's second view: no run's own seed is as large
 
 
 @dataclass(frozen=True)
 class Rows:
     """What is trained on. pictures (n, side, side, 3) uint8, in memory or mapped from disk; classes (n,) int64 in [0, k);
-    weights (n,) float32, mean 1; keys (n,) uint64, a hash of each sample's id."""
+    weights (n,) float32, mean 1; keys (n,) uint64, a hash of each sample's id; targets (n, k) float32: a teacher's probabilities, for the
+    loss that learns from one."""
 
     pictures: np.ndarray
     classes: np.ndarray
     weights: np.ndarray
     keys: np.ndarray
+    targets: np.ndarray | None = None
 
 
 def batches(
-    rows: Rows, *, batch_size: int, n_steps: int, first: int, seed: int, how: Augmentation, mine: np.ndarray | None = None
+    rows: Rows,
+    *,
+    batch_size: int,
+    n_steps: int,
+    first: int,
+    seed: int,
+    how: Augmentation,
+    mine: np.ndarray | None = None,
+    views: int = 1,
 ) -> Iterator[tuple[int, np.ndarray, torch.Tensor]]:
-    """(step, places (b,) int64, pixels (b, 3, side, side) float32) of the steps `first` to n_steps - 1.
+    """(step, places (b,) int64, pixels (b * views, 3, side, side) float32) of the steps `first` to n_steps - 1.
 
     The epochs follow each other without a gap: every batch is full, every row is seen once an epoch. The next batch is made while
-    this one is used. With `mine`, positions in the batch, only their pixels are made.
+    this one is used. With `mine`, positions in the batch, only their pixels are made. The views of a picture, each varied for itself,
+    follow each other.
     """
     import torch
 
@@ -48,8 +60,9 @@ def batches(
     def make(step: int) -> tuple[np.ndarray, np.ndarray]:
         places, epochs = _places(rows.keys, step, batch_size, seed, orders)
         own = slice(None) if mine is None else mine
-        chosen = places[own]
-        return places, normalise(augment(rows.pictures[chosen], rows.keys[chosen], epochs[own], seed=seed, how=how))
+        pictures, keys, seen = rows.pictures[places[own]], rows.keys[places[own]], epochs[own]
+        varied = [augment(pictures, keys, seen, seed=seed + view * VIEW_SEEDS, how=how) for view in range(views)]
+        return places, normalise(varied[0] if views == 1 else np.stack(varied, 1).reshape(-1, *pictures.shape[1:]))
 
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as ahead:
         upcoming = ahead.submit(make, first)

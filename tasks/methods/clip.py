@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.methods.encoder import Description, Encoder, Precision, normalisation
 
@@ -78,7 +78,32 @@ def new_image_tower(name: str) -> tuple[Any, int]:
 
 
 def export_pretrained(model: str, pretrained: str | None, folder: Path) -> Description:
-    """Get a model by open_clip's name and tag, `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or a checkpoint's path as tag, and save it.
+    """Get a model as `pretrained_model` does, and save it."""
+    loaded = pretrained_model(model, pretrained)
+    return save_encoder(
+        loaded.model, loaded.config, folder, source="pretrained", name=model, pretrained=pretrained, tokenizer=loaded.tokenizer
+    )
+
+
+class Pretrained(NamedTuple):
+    """A model, its tokenizer, open_clip's `model_cfg`, and mean and spread per colour of the pixels that it takes."""
+
+    model: Any
+    tokenizer: Any
+    config: dict[str, Any]
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
+
+
+def has_plain_tokenizer(found: Pretrained) -> bool:
+    """Whether the model takes the tokens of open_clip's own tokenizer, in which 0 is padding."""
+    import open_clip
+
+    return isinstance(found.tokenizer, open_clip.SimpleTokenizer)
+
+
+def pretrained_model(model: str, pretrained: str | None) -> Pretrained:
+    """Get a model by open_clip's name and tag, `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or a checkpoint's path as tag.
 
     Downloads stay in Hugging Face's cache (HF_HOME). Raises ValueError that names model and tag, and the way out.
     """
@@ -104,7 +129,7 @@ def export_pretrained(model: str, pretrained: str | None, folder: Path) -> Descr
         ) from None
     if quick_gelu:
         config["quick_gelu"] = True
-    return save_encoder(loaded, config, folder, source="pretrained", name=model, pretrained=pretrained, tokenizer=tokenizer)
+    return Pretrained(loaded, tokenizer, config, *normalisation(loaded))
 
 
 def save_encoder(

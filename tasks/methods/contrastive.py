@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.methods.adapters import hold_frozen_norms
 from tasks.methods.inference import deterministic
 from tasks.methods.text_targets import word_targets
 
@@ -60,12 +61,14 @@ def train_encoder(
     spread: tuple[float, ...],
     settings: ContrastiveSettings,
     seed: int,
+    copies: np.ndarray | None = None,
 ) -> list[float]:
     """Train `model` (encode_image, encode_text, logit_scale: an open_clip model) in place; the mean loss of every epoch.
 
     pixels (n, side, side, 3) uint8; tokens (n, length) int64, 0 = padding; information (vocabulary,) in [0, 1]: what each
     token is worth as a word (see `token_information`); mean, spread: of each colour in [0, 1], as the finished
-    encoder will apply them. Embeddings of tokens that no text had are set to 0: at random they would only be noise in a prompt.
+    encoder will apply them; copies (n,) int64: equal numbers are the same picture, whose texts belong to all of them. What is frozen in the
+    model stays as it is. Embeddings of tokens that no text had are set to 0: at random they would only be noise in a prompt.
     Symmetric InfoNCE: Radford et al. 2021 (CLIP), fig. 3; noisy pairs: Jia et al. 2021 (ALIGN); own belief: Li et al. 2021 (ALBEF), eq. 6,
     without the momentum model. Raises ValueError for fewer than 2 pairs, lengths that differ, or a loss that is no number.
     """
@@ -83,7 +86,8 @@ def train_encoder(
         for epoch in range(settings.n_epochs):
             started, total, n_images = monotonic(), 0.0, 0
             for rows in batches(len(pixels), settings.batch_size, generator):
-                total += len(rows) * trainer.step(pixels[rows], texts, text_of_row.reshape(-1)[rows], words[rows], generator)
+                same = None if copies is None else copies[rows]
+                total += len(rows) * trainer.step(pixels[rows], texts, text_of_row.reshape(-1)[rows], words[rows], generator, same)
                 n_images += len(rows)
             losses.append(total / n_images)
             rate = n_images / (monotonic() - started)
@@ -103,10 +107,12 @@ class Trainer:
 
         self.settings, self.n_steps, self.done = settings, n_steps, 0
         self.model = model.to(settings.device, memory_format=torch.channels_last).train()
+        hold_frozen_norms(self.model)
         width = int(model.encode_image(torch.zeros(2, 3, *image_size(model), device=settings.device)).shape[1])
         self.head = torch.nn.Linear(width, n_words).to(settings.device) if n_words and settings.word_weight else None
         self.mean, self.spread = (torch.tensor(values, device=settings.device).view(1, 3, 1, 1) for values in (mean, spread))
-        parameters = [*self.model.parameters(), *(self.head.parameters() if self.head is not None else ())]
+        learnt = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        parameters = [*learnt, *(self.head.parameters() if self.head is not None else ())]
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -114,7 +120,15 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, settings.learning_rate, total_steps=n_steps + 1, pct_start=0.2)
 
-    def step(self, pixels: np.ndarray, texts: np.ndarray, text_of_row: np.ndarray, words: np.ndarray, generator: torch.Generator) -> float:
+    def step(
+        self,
+        pixels: np.ndarray,
+        texts: np.ndarray,
+        text_of_row: np.ndarray,
+        words: np.ndarray,
+        generator: torch.Generator,
+        copies: np.ndarray | None,
+    ) -> float:
         """One step on a batch; its loss. Raises ValueError if it is no number."""
         import torch
 
@@ -128,7 +142,8 @@ class Trainer:
         logits = self.model.logit_scale.exp() * torch.nn.functional.normalize(seen, dim=1) @ read.T
         own_belief = settings.own_belief if self.done >= self.n_steps / 2 else 0.0
         place_of_row = torch.from_numpy(place).to(settings.device)
-        loss = contrastive_loss(logits, place_of_row, label_smoothing=settings.label_smoothing, own_belief=own_belief)
+        same = None if copies is None else torch.from_numpy(copies).to(settings.device)
+        loss = contrastive_loss(logits, place_of_row, label_smoothing=settings.label_smoothing, own_belief=own_belief, copies=same)
         if self.head is not None:
             named = self.head(seen).log_softmax(1)
             loss = loss - settings.word_weight * (torch.from_numpy(words).to(settings.device) * named).sum(1).mean()
@@ -146,17 +161,25 @@ class Trainer:
         return value
 
 
-def contrastive_loss(logits: torch.Tensor, place: torch.Tensor, *, label_smoothing: float, own_belief: float) -> torch.Tensor:
+def contrastive_loss(
+    logits: torch.Tensor, place: torch.Tensor, *, label_smoothing: float, own_belief: float, copies: torch.Tensor | None = None
+) -> torch.Tensor:
     """Mean of the two cross-entropies, images choosing among the distinct texts and texts among the images.
 
     logits (n, t) float: scaled similarity of image i and distinct text j; place (n,) int64: the text of each image. A text that several
-    images carry has them all as its targets, in equal shares.
+    images carry has them all as its targets, in equal shares; so have images, with `copies` (n,) int64, the texts of all that have their
+    number.
     """
     import torch
 
     given = torch.nn.functional.one_hot(place, logits.shape[1]).to(logits.dtype)
+    if copies is not None:
+        given = ((copies[:, None] == copies).to(logits.dtype) @ given).clamp(max=1.0)
     losses = []
-    for scores, target, weight in ((logits, given, None), (logits.T, given.T / given.T.sum(1, keepdim=True), given.sum(0))):
+    for scores, target, weight in (
+        (logits, given / given.sum(1, keepdim=True), None),
+        (logits.T, given.T / given.T.sum(1, keepdim=True), given.sum(0)),
+    ):
         log_probs = scores.log_softmax(1)
         share = label_smoothing + own_belief
         target = (1 - share) * target + label_smoothing / scores.shape[1] + own_belief * log_probs.detach().exp()
@@ -186,10 +209,12 @@ def augment(pixels: torch.Tensor, min_crop: float, colour_jitter: float, generat
 
 
 def forget_unseen_tokens(model: Any, tokens: np.ndarray) -> None:
-    """Set the embeddings of all tokens that are not in `tokens` to 0."""
+    """Set the embeddings of all tokens that are not in `tokens` to 0; frozen ones are left alone."""
     import torch
 
     weight = getattr(model, "text", model).token_embedding.weight
+    if not weight.requires_grad:
+        return
     unseen = torch.ones(len(weight), dtype=torch.bool)
     unseen[torch.from_numpy(np.unique(tokens))] = False
     with torch.no_grad():

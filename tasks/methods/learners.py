@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     import torch
 
 
-def build_learner(networks: Sequence[torch.nn.Module], *, projection: int, seed: int) -> Any:
-    """A module whose call (network, pixels, mask) gives logits (b, k) and the projected features (b, projection), L2-normalised, or None.
+def build_learner(networks: Sequence[torch.nn.Module], *, projection: Sequence[int], seed: int) -> Any:
+    """A module whose call (network, pixels, mask) gives logits (b, k) and the projected features (b, w), L2-normalised, or None.
 
-    `networks` are those of `build_network`; the projection is of the first one's features, its weights drawn from the seed.
+    `networks` are those of `build_network`; the projection is of the first one's features, `projection` the widths of its layers, with
+    ReLU between them, its weights drawn from the seed. Without layers there is none.
     """
     import torch
     from torch import nn
@@ -21,7 +22,7 @@ def build_learner(networks: Sequence[torch.nn.Module], *, projection: int, seed:
         def __init__(self) -> None:
             super().__init__()
             self.networks = nn.ModuleList(networks)
-            self.projection = nn.Linear(feature_width(networks[0]), projection, bias=False) if projection else None
+            self.projection = _projection(feature_width(networks[0]), projection) if projection else None
 
         def forward(self, network: int, pixels: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
             chosen: Any = self.networks[network]
@@ -33,6 +34,18 @@ def build_learner(networks: Sequence[torch.nn.Module], *, projection: int, seed:
     if projection:
         torch.manual_seed(seed)
     return Learner()
+
+
+def _projection(width: int, layers: Sequence[int]) -> torch.nn.Module:
+    from torch import nn
+
+    *hidden, last = layers
+    stack: list[nn.Module] = []
+    for size in hidden:
+        stack += [nn.Linear(width, size), nn.ReLU()]
+        width = size
+    out = nn.Linear(width, last, bias=False)
+    return nn.Sequential(*stack, out) if stack else out
 
 
 def feature_width(network: Any) -> int:

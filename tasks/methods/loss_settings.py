@@ -197,6 +197,43 @@ class PrototypeContrast:
         check(self, "cleaning_epochs", 0)
 
 
+@dataclass(frozen=True)
+class LossRescaling:
+    """A row weighs what its margin is among those of its concept: a sigmoid of its standard score, after `warmup_epochs` in which all weigh
+    the same; `momentum` of each concept's mean and spread, from batch to batch."""
+
+    __pydantic_config__: ClassVar = CLOSED
+    method: Literal["loss_rescaling"]
+    warmup_epochs: float
+    momentum: float
+
+    def __post_init__(self) -> None:
+        check(self, "warmup_epochs", 0)
+        check(self, "momentum", 0, 1, open_end=True)
+
+
+@dataclass(frozen=True)
+class ImpreciseLabels:
+    """ILL: the true concept is latent, the given one drawn from it by a matrix that is estimated along the way, in the EM manner.
+
+    `initial_trust`: probability that the given concept is the true one, where the matrix starts; `momentum` of the matrix from batch to
+    batch; `balance` of the pull towards an even mean prediction; `warmup_epochs` of cross-entropy come first.
+    """
+
+    __pydantic_config__: ClassVar = CLOSED
+    method: Literal["imprecise_labels"]
+    warmup_epochs: float
+    initial_trust: float
+    momentum: float
+    balance: float
+
+    def __post_init__(self) -> None:
+        check(self, "warmup_epochs", 0)
+        check(self, "initial_trust", 0, 1, open_start=True, open_end=True)
+        check(self, "momentum", 0, 1, open_end=True)
+        check(self, "balance", 0)
+
+
 LossSettings = (
     CrossEntropy
     | GeneralisedCrossEntropy
@@ -207,6 +244,8 @@ LossSettings = (
     | CoTeaching
     | SmallLoss
     | PrototypeContrast
+    | LossRescaling
+    | ImpreciseLabels
 )
 
 

@@ -56,6 +56,25 @@ def symmetric_cross_entropy(
     return forward_strength * cross_entropy(logits, classes) + reverse_strength * reverse_cross_entropy(logits, classes)
 
 
+def distillation_loss(logits: torch.Tensor, targets: torch.Tensor, *, temperature: float) -> torch.Tensor:
+    """Cross-entropy with a teacher's probabilities (n, k), both at a temperature, times its square so that gradients keep their size
+    (Hinton et al. 2015, section 2)."""
+    softened = targets ** (1.0 / temperature)
+    return temperature**2 * soft_cross_entropy(logits / temperature, softened / softened.sum(1, keepdim=True))
+
+
+def view_contrast(projected: torch.Tensor, *, temperature: float) -> torch.Tensor:
+    """(2b,) losses: NT-Xent of Chen et al. 2020, eq. 1. Each view has to find its fellow among all others, itself left out.
+
+    projected (2b, w) float, L2-normalised; rows 2i and 2i + 1 are the views of one picture.
+    """
+    import torch
+
+    itself = torch.eye(len(projected), dtype=torch.bool, device=projected.device)
+    similarity = (projected @ projected.T / temperature).masked_fill(itself, float("-inf"))
+    return cross_entropy(similarity, torch.arange(len(projected), device=projected.device) ^ 1)
+
+
 def imbalance_penalty(logits: torch.Tensor) -> torch.Tensor:
     """KL of the uniform distribution from the batch's mean prediction, one number; 0 = even (Li et al. 2020)."""
     import torch

@@ -18,13 +18,15 @@ from tasks.methods.loss_settings import (
     EarlyLearning,
     EarlyLearningPlus,
     GeneralisedCrossEntropy,
-    LossSettings,
+    ImpreciseLabels,
+    LossRescaling,
     PrototypeContrast,
     PseudoLoss,
     SmallLoss,
     SymmetricCrossEntropy,
 )
 from tasks.methods.losses import cross_entropy, elr_memory, elr_term, generalised_cross_entropy, symmetric_cross_entropy
+from tasks.methods.step_settings import Distillation, StepSettings, ViewContrast
 
 if TYPE_CHECKING:
     import torch
@@ -72,10 +74,12 @@ class Forward(Protocol):
 
 
 class Objective(Protocol):
-    """`n_networks` trained together, `projection` the width of a projected space (0 = none), `tensors` all that is remembered."""
+    """`n_networks` trained together on so many `views` of each picture; `projection` the widths of the layers to a projected space, the
+    last one its own (none = no such space); `tensors` all that is remembered."""
 
     n_networks: int
-    projection: int
+    projection: tuple[int, ...]
+    views: int
     tensors: dict[str, torch.Tensor]
 
     def loss(self, batch: Batch, forward: Forward) -> torch.Tensor: ...
@@ -83,19 +87,22 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What an objective is built for: n rows, k classes, the width of the features, the rows' given classes (n,) int64, a device."""
+    """What an objective is built for: n rows, k classes, the width of the features, the rows' given classes (n,) int64, a device, and
+    a teacher's probabilities (n, k) if there are any."""
 
     n_rows: int
     n_classes: int
     width: int
     classes: np.ndarray
     device: str
+    targets: np.ndarray | None = None
 
 
 class Plain:
     """A loss of logits and given classes alone."""
 
-    n_networks, projection = 1, 0
+    n_networks, views = 1, 1
+    projection: tuple[int, ...] = ()
 
     def __init__(self, function: Callable[[torch.Tensor, Batch], torch.Tensor]) -> None:
         self._function = function
@@ -108,7 +115,8 @@ class Plain:
 class Elr:
     """Cross-entropy with the early-learning regulariser (Liu et al. 2020)."""
 
-    n_networks, projection = 1, 0
+    n_networks, views = 1, 1
+    projection: tuple[int, ...] = ()
 
     def __init__(self, settings: EarlyLearning, task: Task) -> None:
         import torch
@@ -124,7 +132,7 @@ class Elr:
         return batch.weighted_mean(losses)
 
 
-def build_objective(settings: LossSettings, task: Task) -> Objective:
+def build_objective(settings: StepSettings, task: Task) -> Objective:
     """The objective that the settings describe; the only place that knows them all. Raises ValueError for settings of no known kind."""
     if type(settings) not in OBJECTIVES:
         raise ValueError(f"no objective takes {settings!r}: pass one of {', '.join(kind.__name__ for kind in OBJECTIVES)}")
@@ -179,6 +187,30 @@ def _prototype(settings: PrototypeContrast, task: Task) -> Objective:
     return Contrast(settings, task)
 
 
+def _rescaling(settings: LossRescaling, task: Task) -> Objective:
+    from tasks.methods.estimated_objectives import Rescale
+
+    return Rescale(settings, task)
+
+
+def _imprecise(settings: ImpreciseLabels, task: Task) -> Objective:
+    from tasks.methods.estimated_objectives import Latent
+
+    return Latent(settings, task)
+
+
+def _view_contrast(settings: ViewContrast, task: Task) -> Objective:
+    from tasks.methods.label_free_objectives import Agree
+
+    return Agree(settings, task)
+
+
+def _distillation(settings: Distillation, task: Task) -> Objective:
+    from tasks.methods.label_free_objectives import Follow
+
+    return Follow(settings, task)
+
+
 OBJECTIVES: dict[type, Callable[[Any, Task], Objective]] = {
     CrossEntropy: lambda settings, _: _cross_entropy(settings),
     GeneralisedCrossEntropy: lambda settings, _: _generalised(settings),
@@ -189,4 +221,8 @@ OBJECTIVES: dict[type, Callable[[Any, Task], Objective]] = {
     CoTeaching: _co_teaching,
     SmallLoss: _small_loss,
     PrototypeContrast: _prototype,
+    LossRescaling: _rescaling,
+    ImpreciseLabels: _imprecise,
+    ViewContrast: _view_contrast,
+    Distillation: _distillation,
 }

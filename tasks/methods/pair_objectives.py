@@ -20,7 +20,8 @@ class ElrPlus:
     """ELR with two networks: each one's targets come from the averaged weights of the other, on pictures that are not blended, and it
     learns from blended ones (Liu et al. 2020, section 4.3)."""
 
-    n_networks, projection = 2, 0
+    n_networks, views = 2, 1
+    projection: tuple[int, ...] = ()
 
     def __init__(self, settings: EarlyLearningPlus, task: Task) -> None:
         import torch
@@ -48,7 +49,8 @@ class CoTeach:
     """Co-teaching (Han et al. 2018): each network learns from the rows of the batch on which the other one's loss is small; with nested
     dropout of the features if a spread is given (Chen et al. 2021)."""
 
-    n_networks, projection = 2, 0
+    n_networks, views = 2, 1
+    projection: tuple[int, ...] = ()
 
     def __init__(self, settings: CoTeaching, task: Task) -> None:
         self._settings, self._width = settings, task.width

@@ -21,12 +21,13 @@ EMPTY = 1e-7  # weight of a key that points away: the sum is never 0
 class Contrast:
     """Cross-entropy and prototype contrast under corrected labels, and a share of the target from the pictures seen before."""
 
-    n_networks = 1
+    n_networks, views = 1, 1
 
     def __init__(self, settings: PrototypeContrast, task: Task) -> None:
         import torch
 
-        self._settings, self.projection = settings, settings.width
+        self._settings = settings
+        self.projection: tuple[int, ...] = (settings.width,)
         self._min_given = settings.min_given or 1.0 / task.n_classes
         k, width, queue, on = task.n_classes, settings.width, settings.queue, task.device
         self.tensors = {
@@ -105,5 +106,5 @@ def moved(prototypes: torch.Tensor, z: torch.Tensor, classes: torch.Tensor, *, m
 def projected_of(output: Output) -> torch.Tensor:
     """The projected features. Raises ValueError where the network has no projection."""
     if output.projected is None:
-        raise ValueError("prototype_contrast needs a projection: build the network with one")
+        raise ValueError("this loss needs a projection: build the learner with one")
     return output.projected

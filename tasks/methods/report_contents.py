@@ -65,7 +65,7 @@ def bought(
         "measures": others,
         "encoder": list(gain.flat(evaluated.get("encoder", {}))),
         "by_concept": gain.by_concept(accuracies),
-        "curves": training_curves(runs),
+        "curves": training_curves(runs, evaluated),
     }
 
 

@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class DivergedError(ValueError):
-    """Loss or gradient is no number, or too large; `places` are the batch's rows."""
+    """Loss or gradient is no number, or too large; `keys` (b,) uint64 are those of the batch's rows."""
 
-    def __init__(self, step: int, places: np.ndarray, what: str, checkpoint: str) -> None:
+    def __init__(self, step: int, keys: np.ndarray, what: str, checkpoint: str) -> None:
         super().__init__(f"{what} at step {step}; last good checkpoint: {checkpoint}; lower learning_rate or set max_gradient_norm")
-        self.step, self.places = step, places
+        self.step, self.keys = step, keys
 
 
 @dataclass

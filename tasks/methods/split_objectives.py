@@ -26,7 +26,8 @@ class Divide:
     """The small-loss training of DivideMix (Li et al. 2020) without its second augmentation: each network is taught on the split that the
     other one's losses make; noisy rows by the mean of both predictions, with a squared error."""
 
-    n_networks, projection = 2, 0
+    n_networks, views = 2, 1
+    projection: tuple[int, ...] = ()
 
     def __init__(self, settings: SmallLoss, task: Task) -> None:
         import torch
@@ -69,7 +70,8 @@ class Impute:
     """Pseudo-loss selection (Albert et al. 2023): a noisy row's label is its remembered prediction, sharpened, and counts as far as it
     stays the same from visit to visit; of pictures that show none of the concepts it does not, and they fade out."""
 
-    n_networks, projection = 1, 0
+    n_networks, views = 1, 1
+    projection: tuple[int, ...] = ()
 
     def __init__(self, settings: PseudoLoss, task: Task) -> None:
         import torch

@@ -22,12 +22,13 @@ from tasks.methods.batches import Rows, batches
 from tasks.methods.distribution import World, gathered, sum_gradients, synchronise_norms
 from tasks.methods.inference import autocast, deterministic
 from tasks.methods.learners import build_learner, candidate_sizes, feature_width, keep_features, n_classes
-from tasks.methods.loss_settings import CoTeaching, LossSettings
+from tasks.methods.loss_settings import CoTeaching
 from tasks.methods.losses import logit_offsets
 from tasks.methods.mixing import blend
 from tasks.methods.objectives import Batch, Output, Task, build_objective
 from tasks.methods.optimizers import build_optimizer, clip_gradients
 from tasks.methods.runs import DivergedError, Run, resume, save, update_average
+from tasks.methods.step_settings import StepSettings
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,7 @@ class Recipe:
     ema_decay: float
     max_gradient_norm: float
     max_loss: float
-    loss: LossSettings
+    loss: StepSettings
     logit_adjustment: float
     augmentation: Augmentation
     precision: str
@@ -99,6 +100,7 @@ def train(
         report = _reporter(run.step, recipe)
         parameters, mine = list(run.learner.parameters()), _own_places(recipe, world)
         plan: dict[str, Any] = {"batch_size": recipe.batch_size, "n_steps": recipe.n_steps, "first": run.step, "mine": mine}
+        plan["views"] = run.objective.views
         for step, places, pixels in batches(rows, **plan, seed=seed, how=recipe.augmentation):
             torch.manual_seed(seed * 1_000_003 + step)  # for the networks that drop out units
             run.learner.zero_grad(set_to_none=True)
@@ -110,7 +112,7 @@ def train(
             sum_gradients(parameters, world)
             norm = clip_gradients(parameters, recipe.max_gradient_norm)
             if not math.isfinite(value + norm) or abs(value) > recipe.max_loss:
-                raise DivergedError(step, places, f"loss is {value:.4g} with gradient norm {norm:.4g}", run.saved)
+                raise DivergedError(step, rows.keys[places], f"loss is {value:.4g} with gradient norm {norm:.4g}", run.saved)
             run.optimizer.step(learning_rate(step, recipe))
             update_average(run.average, run.learner, step=step, decay=recipe.ema_decay)
             run.losses.append(value)
@@ -153,7 +155,7 @@ def start(
         raise ValueError("sample weights must be finite, not negative and not all 0: curate gives every kept row one")
     if recipe.batch_size % recipe.accumulate:
         raise ValueError(f"batch_size {recipe.batch_size} can't be cut into {recipe.accumulate} parts (accumulate): make it a multiple")
-    objective = build_objective(recipe.loss, Task(n, k, feature_width(network), rows.classes, device))
+    objective = build_objective(recipe.loss, Task(n, k, feature_width(network), rows.classes, device, rows.targets))
     if objective.n_networks == 2 and partner is None:
         raise ValueError(f"loss {recipe.loss.method} trains two networks: pass another one as `partner`")
     networks = [network, partner][: objective.n_networks]

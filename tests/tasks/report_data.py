@@ -254,7 +254,7 @@ def write_metrics(top: Path) -> None:
             losses = [(step, 1.5 - skill + 2 / (1 + step / 10) + 0.03 * seed) for step in range(10, 201, 10)]
             lines = [f"{step},{step / 10},0.1,{loss},{skill * step / 200}" for step, loss in losses]
             (top / "models" / f"{arm}-{seed}").mkdir(parents=True)
-            (top / "models" / f"{arm}-{seed}" / "curve.csv").write_text("\n".join(["step,epoch,lr,loss,val_accuracy", *lines]))
+            (top / "models" / f"{arm}-{seed}" / "curve.csv").write_text("\n".join(["step,epoch,lr,loss,accuracy", *lines]))
     gain = {
         "in_domain_accuracy": {"curated": span(0.16, 0.12, 0.2), "random": span(-0.02, -0.05, 0.01)},
         "near_linear_probe": {"curated": span(0.16, None, None), "random": span(-0.02, None, None)},

@@ -63,11 +63,11 @@ def write_set(folder: Path, name: str, n: int, seed: int, called: dict[str, str]
     pq.write_table(pa.table({"image": images, "alt_text": texts, "concept": concepts}), folder / f"{name}.parquet")
 
 
-def write_tiny_model(folder: Path, seed: int, samples_seen: int = 100) -> None:
+def write_tiny_model(folder: Path, seed: int, samples_seen: int = 100, **more: int) -> None:
     config = {"backbone": "resnet9-4", "concepts": sorted(COLOURS), "image_size": 16, "precision": "fp32", "fingerprint": "f"}
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
-    write_model(folder, build_network("resnet9-4", 3, seed=seed), config | {"metrics": {"samples_seen": samples_seen, "rows": 10}})
+    write_model(folder, build_network("resnet9-4", 3, seed=seed), config | {"metrics": {"samples_seen": samples_seen, "rows": 10, **more}})
 
 
 @pytest.fixture
@@ -150,6 +150,13 @@ def test_missing_sets_are_skipped_with_a_line_each(workspace: Path) -> None:
     assert "lacks near_domain_train or near_domain_test" in metrics["skipped"][1]
     assert table.num_rows == 0
     assert metrics["sentence"].startswith("What curation bought is not known")
+
+
+def test_samples_of_a_start_are_told_apart_from_the_budget(workspace: Path) -> None:
+    write_tiny_model(workspace / "models" / "half-1", 5, start_samples_seen=40)
+    arms = run(workspace)[0]["arms"]
+    assert arms["half"]["1"] == {"samples_seen": 100, "rows": 10, "start_samples_seen": 40}
+    assert "start_samples_seen" not in arms["raw"]["0"]
 
 
 def test_unequal_budgets_are_refused(workspace: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tasks.core.errors import DeviceError, ParamsError
 from tasks.core.params import SharedParams
@@ -20,9 +21,11 @@ from tests.tasks.small_web import SmallWeb, make_web
 PARAMS = {
     "format": 1, "source": "crawl", "model": "ViT-B-32", "pretrained": "openai", "crawl": "alpha", "tower": "test_resnet",
     "image_size": 32, "embedding_width": 16, "text_width": 32, "text_layers": 1, "context_length": 8, "max_pairs": 1000,
-    "use_concept": False, "min_information": 0.02, "information_prior": 5.0, "epochs": 5, "batch_size": 32, "learning_rate": 3e-3,
+    "join_copies": False, "use_concept": False,
+    "min_information": 0.02, "information_prior": 5.0, "epochs": 5, "batch_size": 32, "learning_rate": 3e-3,
     "weight_decay": 0.01, "label_smoothing": 0.1, "own_belief": 0.2, "word_weight": 1.0, "min_word_count": 3, "min_crop": 0.7,
-    "colour_jitter": 0.1, "precision": "fp32", "n_threads": 2,
+    "colour_jitter": 0.1, "adapter_rank": 4, "adapter_strength": 8.0, "adapter_learning_rate": 3e-3,
+    "precision": "fp32", "n_threads": 2,
 }  # fmt: skip
 SHARED = SharedParams.model_construct(seed=0)
 
@@ -81,6 +84,24 @@ def test_an_exported_encoder_is_the_same_artefact(web: SmallWeb, trained: tuple[
     assert {file.name for file in (tmp_path / "out").iterdir()} == {file.name for file in folder.iterdir()}
     texts = ["a moss", "a slate"]
     assert np.array_equal(load_encoder(tmp_path / "out").encode_texts(texts), load_encoder(folder).encode_texts(texts))
+
+
+def test_a_pretrained_model_is_adapted_to_the_crawl(web: SmallWeb, trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    how = {"source": "adapted", "model": f"local-dir:{trained[0]}", "pretrained": None, "epochs": 2}
+    metrics = prepared(web, tmp_path / "out", **how)
+    assert metrics["source"] == "adapted"
+    assert metrics["fingerprint"] != trained[1]["fingerprint"]
+    before, after = load_encoder(trained[0]).model.state_dict(), load_encoder(tmp_path / "out").model.state_dict()
+    assert before.keys() == after.keys()
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert "transformer.resblocks.0.attn.in_proj_weight" in moved
+    assert not moved & {"token_embedding.weight", "positional_embedding", "logit_scale", "ln_final.weight"}
+    assert prepared(web, tmp_path / "again", **how) == metrics
+
+
+def test_copies_of_a_picture_share_their_texts_if_asked_to(web: SmallWeb, trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    metrics = prepared(web, tmp_path / "out", join_copies=True, epochs=1, batch_size=256)
+    assert metrics["losses"] != prepared(web, tmp_path / "apart", epochs=1, batch_size=256)["losses"]
 
 
 def tokens_of(web: SmallWeb, **changes: Any) -> tuple[np.ndarray, list[dict[str, Any]]]:

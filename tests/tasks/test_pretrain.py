@@ -34,13 +34,20 @@ CONCEPTS = ("lying", "standing")
 PARAMS: dict[str, Any] = {
     "format": 1,
     "arms": {
-        "raw": {"rows": "raw", "weighted": False, "loss": "cross_entropy", "logit_adjustment": 0.0},
-        "curated": {"rows": "curated", "weighted": True, "loss": "elr", "logit_adjustment": 0.0},
+        "raw": {"rows": "raw", "weighted": False, "loss": "cross_entropy", "logit_adjustment": 0.0, "start": "none"},
+        "curated": {"rows": "curated", "weighted": True, "loss": "elr", "logit_adjustment": 0.0, "start": "none"},
     },
     "losses": {
         "cross_entropy": {"method": "cross_entropy", "label_smoothing": 0.0},
         "elr": {"method": "elr", "momentum": 0.7, "strength": 1.0},
         "co_teaching": {"method": "co_teaching", "forget_rate": 0.3, "ramp_epochs": 1.0, "nested_spread": 0.0},
+    },
+    "starts": {
+        "simclr": {
+            "method": "simclr", "rows": "raw", "samples_seen": 400, "batch_size": 20, "learning_rate": 0.05, "width": 8, "temperature": 0.2,
+            "min_crop": 0.7, "colour": 0.2, "grey": 0.2, "distil_samples": 0, "distil_temperature": 1.0,
+        },
+        "teacher": {"method": "teacher", "rows": "raw", "samples_seen": 400, "temperature": 2.0, "teacher_share": 0.5},
     },
     "filters": {
         "min_words": 3, "image_min_words": 2, "min_characters": 6, "min_side": 10, "max_aspect_ratio": 3.0, "clip_share": 0.5,
@@ -159,7 +166,7 @@ def test_an_arm_may_name_any_of_the_losses(crawl: tuple[Artifact, Source], tmp_p
     [("not_relabelled", 54), ("basic", 60), ("text_based", 60), ("clip_score", 60), ("image_based", 30), ("image_and_clip_score", 20)],
 )
 def test_arms_of_other_filters(crawl: tuple[Artifact, Source], tmp_path: Path, rows: str, n: int) -> None:
-    arms = {"other": {"rows": rows, "weighted": False, "loss": "cross_entropy", "logit_adjustment": 0.0}}
+    arms = {"other": {"rows": rows, "weighted": False, "loss": "cross_entropy", "logit_adjustment": 0.0, "start": "none"}}
     found = run(crawl, tmp_path / "other-0", "other", arms=arms, samples_seen=20)["rows"]
     assert abs(found - n) <= 4
 
@@ -170,9 +177,45 @@ def test_losses_that_are_missing_or_out_of_range_are_refused() -> None:
         ValidationError, match="arm 'raw' asks for loss 'mae', which is not among `losses`: cross_entropy, elr, co_teaching"
     ):
         PretrainParams.model_validate(PARAMS | {"arms": arms})
+    with pytest.raises(ValidationError, match="arm 'raw' asks for start 'moco', which is not among `starts`: none, simclr, teacher"):
+        PretrainParams.model_validate(PARAMS | {"arms": {"raw": {**PARAMS["arms"]["raw"], "start": "moco"}}})
     losses = {**PARAMS["losses"], "elr": {"method": "elr", "momentum": 1.5, "strength": 1.0}}
     with pytest.raises(ValidationError, match="momentum of elr is 1.5: it must be a number from 0 to below 1"):
         PretrainParams.model_validate(PARAMS | {"losses": losses})
+
+
+def from_start(**changes: Any) -> dict[str, Any]:
+    """Params of an arm `curated` that starts without labels."""
+    starts = {"simclr": PARAMS["starts"]["simclr"] | changes}
+    return {"starts": starts, "arms": {"curated": {**PARAMS["arms"]["curated"], "start": "simclr"}}}
+
+
+def test_an_arm_may_start_without_labels(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    metrics = run(crawl, tmp_path / "curated-0", **from_start())
+    assert (metrics["start_samples_seen"], metrics["start_rows"]) == (400, 90)
+    assert metrics["curve"][-1]["accuracy"] > 0.7
+    assert sorted(file.name for file in (tmp_path / "curated-0").iterdir()) == ["config.json", "curve.csv", "model.safetensors"]
+    _, config = read_model(tmp_path / "curated-0")
+    assert config["backbone"] == "resnet9-4+layer"
+    before = (tmp_path / "curated-0" / "model.safetensors").read_bytes()
+    run(crawl, tmp_path / "curated-0", **from_start(temperature=0.5))
+    assert (tmp_path / "curated-0" / "model.safetensors").read_bytes() != before
+
+
+def test_an_arm_may_end_with_a_student_on_pictures_without_labels(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    metrics = run(crawl, tmp_path / "curated-0", **from_start(distil_samples=400))
+    assert metrics["start_samples_seen"] == 800
+    assert read_model(tmp_path / "curated-0")[1]["backbone"] == "resnet9-4"
+    assert metrics["curve"][-1]["accuracy"] > 0.7
+
+
+def test_an_arm_may_learn_from_a_teacher_of_other_rows(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
+    arms = {"curated": {**PARAMS["arms"]["curated"], "start": "teacher"}}
+    metrics = run(crawl, tmp_path / "curated-0", arms=arms)
+    assert (metrics["rows"], metrics["start_rows"], metrics["start_samples_seen"]) == (80, 90, 400)
+    assert metrics["curve"][-1]["accuracy"] > 0.7
+    assert read_model(tmp_path / "curated-0")[1]["backbone"] == "resnet9-4"
+    assert len(list((tmp_path / "curated-0").iterdir())) == 3
 
 
 def test_curves_for_tensorboard_lie_outside_the_model(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:

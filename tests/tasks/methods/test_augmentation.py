@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.methods.augmentation import Augmentation, augment, uniform
+from tasks.methods.augmentation import Augmentation, _cropped, augment, uniform
 
 NONE = Augmentation(max_shift=0, mirror=False, colour=0.0, cutout=0)
 KEYS = np.arange(400, dtype=np.uint64) * np.uint64(2**50 + 7)
@@ -66,3 +66,31 @@ def test_uniform_draws_are_uniform_and_differ_by_salt() -> None:
     assert abs(draws.mean() - 0.5) < 0.01
     assert abs(draws.std() - 12**-0.5) < 0.01
     assert abs(np.corrcoef(draws, others)[0, 1]) < 0.02
+
+
+def test_crops_show_a_part_of_the_picture_between_its_own_pixels() -> None:
+    ramp = np.broadcast_to(np.arange(16, dtype=np.uint8)[None, :, None, None] * 10, (400, 16, 16, 3))
+    varied = vary(Augmentation(0, False, 0.0, 0, min_crop=0.5), ramp) * 255
+    assert (np.diff(varied[:, :, 0, 0], axis=1) >= -1e-3).all()
+    np.testing.assert_allclose(varied, np.broadcast_to(varied[:, :, :1], varied.shape), atol=1e-3)  # rows stay even
+    spans = varied[:, -1, 0, 0] - varied[:, 0, 0, 0]
+    assert 70 - 1e-3 <= spans.min() < 85  # half of 16 pixels: seven steps of ten between the first and the last
+    assert 140 < spans.max() <= 150 + 1e-3
+    assert varied[:, 0, 0, 0].min() < 10
+    assert varied[:, -1, 0, 0].max() > 140
+
+
+def test_a_crop_of_the_upper_left_half_by_hand() -> None:
+    picture = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1).repeat(3, 3)
+    found = _cropped(picture, np.array([[0.5, 0.5]]), np.array([[0.0, 0.0]]))[0, :, :, 0]
+    along = np.array([0.0, 0.25, 0.75, 1.25])  # centres at (i + 0.5) / 2 - 0.5, not before the first
+    np.testing.assert_allclose(found, along[:, None] * 4 + along)
+
+
+def test_a_share_of_the_pictures_loses_its_colours() -> None:
+    images = pictures(400)
+    varied = vary(Augmentation(0, False, 0.0, 0, grey=0.25), images)
+    grey = np.isclose(varied, varied[..., :1]).all((1, 2, 3))
+    assert 0.15 < grey.mean() < 0.35
+    np.testing.assert_allclose(varied[grey][..., 0], images[grey].mean(3) / 255, atol=1e-5)
+    np.testing.assert_allclose(varied[~grey], images[~grey] / np.float32(255), atol=1e-6)

@@ -64,3 +64,11 @@ def test_the_default_imports_neither_timm_nor_torchvision() -> None:
     code = "import sys; from tasks.methods.backbones import build_network; build_network('resnet9', 3, seed=0)"
     code += "; sys.exit(bool({'timm', 'torchvision', 'open_clip', 'sklearn'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_backbone_may_end_in_one_more_layer() -> None:
+    network = build_network("resnet9-4+layer", 3, seed=0).eval()
+    features = network.features(torch.randn(2, 3, 16, 16))  # type: ignore[operator]
+    assert features.shape == (2, 32)
+    assert (features >= 0).all()
+    assert build_network("torchvision/mobilenet_v3_small+layer", 5, seed=0).head.in_features == 1024  # type: ignore[union-attr]

@@ -45,3 +45,15 @@ def test_pixels_are_normalised_and_channels_first() -> None:
     assert pixels.shape == (4, 3, 6, 6)
     assert abs(pixels.mean()) < 0.4
     assert 1.0 < pixels.std() < 1.6
+
+
+def test_views_of_a_picture_follow_each_other_and_differ() -> None:
+    how: dict[str, int] = {"batch_size": 4, "n_steps": 2, "first": 0, "seed": 5}
+    (_, places, one), *_ = batches(rows(10), **how, how=PLAIN)
+    (_, same_places, two), *_ = batches(rows(10), **how, how=PLAIN, views=2)
+    np.testing.assert_array_equal(places, same_places)
+    assert two.shape == (8, 3, 6, 6)
+    np.testing.assert_array_equal(two[::2], one)
+    assert (two[1::2] != two[::2]).flatten(1).any(1).sum() >= 3
+    (_, _, mine), *_ = batches(rows(10), **how, how=PLAIN, views=2, mine=np.array([1, 2]))
+    np.testing.assert_array_equal(mine, two[2:6])

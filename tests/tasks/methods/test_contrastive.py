@@ -32,8 +32,9 @@ def noisy_pairs(n: int = 384, noise: float = 0.25) -> tuple[np.ndarray, list[str
     return np.clip(pixels, 0, 255).astype(np.uint8), [f"a {list(COLOURS)[number]}" for number in said], truth
 
 
-def trained(settings: ContrastiveSettings = SETTINGS, **changes: Any) -> tuple[Any, Any, list[float]]:
-    model, tokenizer = new_model(CONFIG, seed=0)
+def trained(settings: ContrastiveSettings = SETTINGS, model: Any = None, **changes: Any) -> tuple[Any, Any, list[float]]:
+    fresh, tokenizer = new_model(CONFIG, seed=0)
+    model = model or fresh
     pixels, texts, _ = noisy_pairs()
     arguments = {"tokens": tokenizer(texts).numpy(), "information": np.ones(tokenizer.vocab_size), **changes}
     losses = train_encoder(model, pixels, mean=PIXEL_MEAN, spread=PIXEL_SPREAD, settings=settings, seed=0, **arguments)
@@ -123,3 +124,17 @@ def test_augmentation_keeps_the_shape_and_is_nothing_at_zero() -> None:
     assert varied.shape == (4, 3, 16, 16)
     assert varied.is_contiguous(memory_format=torch.channels_last)
     assert (varied - images).abs().max() > 0.05
+
+
+def test_copies_of_a_picture_have_all_their_texts() -> None:
+    # Images 0 and 1 are one picture with two texts; each has both as targets, and each of these texts has both images.
+    whole = np.log(np.exp(5) + 2)
+    loss = contrastive_loss(torch.eye(3) * 5, torch.arange(3), label_smoothing=0, own_belief=0, copies=torch.tensor([7, 7, 4]))
+    images = (2 * (whole - 2.5) + (whole - 5)) / 3
+    texts = (2 * 2 * (whole - 2.5) + (whole - 5)) / 5
+    assert float(loss) == pytest.approx((images + texts) / 2, abs=1e-6)
+    apart = [
+        float(contrastive_loss(torch.eye(3) * 5, torch.arange(3), label_smoothing=0, own_belief=0, copies=copies))
+        for copies in (None, torch.arange(3))
+    ]
+    assert apart[0] == apart[1]

@@ -11,7 +11,7 @@ PIXELS = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 def test_a_learner_says_what_its_networks_say() -> None:
     networks = [build_network("resnet9-2", 3, seed=seed) for seed in (0, 1)]
-    learner = build_learner(networks, projection=0, seed=0).eval()
+    learner = build_learner(networks, projection=(), seed=0).eval()
     for i in range(2):
         logits, projected = learner(i, PIXELS, None)
         assert torch.equal(logits, networks[i].eval()(PIXELS))
@@ -20,7 +20,7 @@ def test_a_learner_says_what_its_networks_say() -> None:
 
 def test_the_projection_has_unit_length_and_comes_from_the_seed() -> None:
     found = [
-        build_learner([build_network("resnet9-2", 3, seed=0)], projection=5, seed=seed).eval()(0, PIXELS, None)[1] for seed in (0, 0, 1)
+        build_learner([build_network("resnet9-2", 3, seed=0)], projection=(5,), seed=seed).eval()(0, PIXELS, None)[1] for seed in (0, 0, 1)
     ]
     np.testing.assert_allclose(found[0].norm(dim=1).detach().numpy(), 1.0, atol=1e-6)
     assert found[0].shape == (2, 5)
@@ -32,7 +32,7 @@ def test_masked_features_are_as_if_the_head_never_had_them() -> None:
     network = build_network("resnet9-2", 3, seed=0).eval()
     mask = torch.zeros(2, feature_width(network))
     mask[:, :4] = 1
-    masked = build_learner([network], projection=0, seed=0).eval()(0, PIXELS, mask)[0]
+    masked = build_learner([network], projection=(), seed=0).eval()(0, PIXELS, mask)[0]
     keep_features(network, 4)
     torch.testing.assert_close(network(PIXELS), masked)
 
@@ -42,3 +42,12 @@ def test_sizes_of_heads() -> None:
     assert (feature_width(network), n_classes(network)) == (16, 3)
     assert candidate_sizes(16) == [1, 2, 4, 8, 16]
     assert candidate_sizes(20) == [1, 2, 4, 8, 16, 20]
+
+
+def test_a_projection_of_several_layers_bends_between_them() -> None:
+    learner = build_learner([build_network("resnet9-2", 3, seed=0)], projection=(6, 5), seed=0).eval()
+    features = learner.networks[0].features(PIXELS)
+    first, _, last = learner.projection
+    expected = torch.nn.functional.normalize(first(features).clamp(min=0) @ last.weight.T, dim=1)
+    torch.testing.assert_close(learner(0, PIXELS, None)[1], expected)
+    assert (first.out_features, last.bias) == (6, None)

@@ -8,6 +8,7 @@ import torch
 
 from tasks.methods.losses import (
     cross_entropy,
+    distillation_loss,
     elr_memory,
     elr_term,
     generalised_cross_entropy,
@@ -16,6 +17,7 @@ from tasks.methods.losses import (
     reverse_cross_entropy,
     soft_cross_entropy,
     symmetric_cross_entropy,
+    view_contrast,
 )
 
 
@@ -129,3 +131,19 @@ def test_a_class_without_samples_gets_half_of_the_rarest() -> None:
 def test_no_priors_are_refused() -> None:
     with pytest.raises(ValueError, match=r"priors must be non-negative with a positive sum, got \[0.0, 0.0\]: pass the class counts"):
         logit_offsets(np.zeros(2), strength=1.0)
+
+
+def test_views_find_their_fellow_among_all_others() -> None:
+    apart = torch.eye(2, dtype=torch.float64).repeat_interleave(2, 0)
+    assert view_contrast(apart, temperature=1.0).tolist() == pytest.approx([math.log(1 + 2 / math.e)] * 4)  # 0.5514
+    alike = torch.ones(4, 1, dtype=torch.float64)
+    assert view_contrast(alike, temperature=0.1).tolist() == pytest.approx([math.log(3)] * 4)  # a guess among three
+
+
+def test_distillation_at_a_temperature_of_a_worked_example() -> None:
+    targets = torch.tensor([[0.8, 0.2]], dtype=torch.float64)
+    plain = distillation_loss(logits_of(0.5, 0.5), targets, temperature=1.0).item()
+    assert plain == pytest.approx(math.log(2))
+    # At temperature 2: targets sqrt(.8) : sqrt(.2) = 2 : 1, prediction sqrt(.9) : sqrt(.1) = 3 : 1, times 4.
+    warm = distillation_loss(logits_of(0.9, 0.1), targets, temperature=2.0).item()
+    assert warm == pytest.approx(4 * -(2 / 3 * math.log(3 / 4) + 1 / 3 * math.log(1 / 4)))

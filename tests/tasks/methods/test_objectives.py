@@ -13,7 +13,8 @@ from tasks.methods.loss_settings import (
     EarlyLearning,
     EarlyLearningPlus,
     GeneralisedCrossEntropy,
-    LossSettings,
+    ImpreciseLabels,
+    LossRescaling,
     PrototypeContrast,
     PseudoLoss,
     SmallLoss,
@@ -21,11 +22,13 @@ from tasks.methods.loss_settings import (
 )
 from tasks.methods.losses import cross_entropy
 from tasks.methods.objectives import OBJECTIVES, Batch, Objective, Output, Task, build_objective
+from tasks.methods.step_settings import Distillation, StepSettings, ViewContrast
 
 N, K, WIDTH = 12, 3, 6
 CLASSES = np.arange(N) % K
-TASK = Task(N, K, WIDTH, CLASSES, "cpu")
-SETTINGS: dict[str, LossSettings] = {
+TARGETS = np.random.default_rng(0).dirichlet(np.ones(K), N)
+TASK = Task(N, K, WIDTH, CLASSES, "cpu", TARGETS)
+SETTINGS: dict[str, StepSettings] = {
     "cross_entropy": CrossEntropy("cross_entropy", 0.1),
     "generalised": GeneralisedCrossEntropy("generalised_cross_entropy", 0.7, 0.0, 0.5),
     "symmetric": SymmetricCrossEntropy("symmetric_cross_entropy", 0.1, 1.0),
@@ -36,6 +39,10 @@ SETTINGS: dict[str, LossSettings] = {
     "small_loss": SmallLoss("small_loss", 1.0, 0.5, 1.0, True, 0.5, 1.0, 5.0, 1.0, 0.3, 0.5),
     "prototypes": PrototypeContrast("prototype_contrast", 4, 10, 0.5, 0.9, 0.5, 0.6, 0.1, 0.0, 0.5, 1.0),
     "bootstrapping": PrototypeContrast("prototype_contrast", 4, 10, 0.5, 0.9, 0.5, 0.6, 0.1, 0.3, 0.5, 1.0),
+    "rescaling": LossRescaling("loss_rescaling", 1.0, 0.9),
+    "imprecise": ImpreciseLabels("imprecise_labels", 1.0, 0.8, 0.9, 0.3),
+    "views": ViewContrast("view_contrast", 4, 0.2),
+    "distillation": Distillation("distillation", 2.0, 0.7),
 }
 
 
@@ -55,7 +62,7 @@ def forward_of(live: torch.Tensor, still: torch.Tensor, projected: torch.Tensor)
     return forward
 
 
-def seasoned(settings: LossSettings) -> Objective:
+def seasoned(settings: StepSettings) -> Objective:
     """An objective in double precision, in the middle of a run."""
     objective = build_objective(settings, TASK)
     generator = torch.Generator().manual_seed(5)
@@ -72,8 +79,9 @@ def seasoned(settings: LossSettings) -> Objective:
 @pytest.mark.parametrize("epoch", [0.0, 2.5])
 def test_gradients_agree_with_finite_differences(name: str, epoch: float) -> None:
     generator = torch.Generator().manual_seed(1)
-    live, still = (torch.randn(2, 8, K, generator=generator, dtype=torch.float64) for _ in range(2))
-    z = torch.nn.functional.normalize(torch.randn(8, 4, generator=generator, dtype=torch.float64), dim=1)
+    n = 8 * build_objective(SETTINGS[name], TASK).views
+    live, still = (torch.randn(2, n, K, generator=generator, dtype=torch.float64) for _ in range(2))
+    z = torch.nn.functional.normalize(torch.randn(n, 4, generator=generator, dtype=torch.float64), dim=1)
     live.requires_grad_()
     z.requires_grad_(name != "bootstrapping")  # its targets come from z, without gradient
     start = seasoned(SETTINGS[name])
@@ -89,8 +97,9 @@ def test_gradients_agree_with_finite_differences(name: str, epoch: float) -> Non
 def test_memories_are_plain_tensors_without_gradient_and_only_of_the_batch(name: str) -> None:
     objective = seasoned(SETTINGS[name])
     before = {name: tensor.clone() for name, tensor in objective.tensors.items()}
-    live = torch.randn(2, 8, K, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
-    z = torch.nn.functional.normalize(torch.ones(8, 4, dtype=torch.float64), dim=1).requires_grad_()
+    n = 8 * objective.views
+    live = torch.randn(2, n, K, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+    z = torch.nn.functional.normalize(torch.ones(n, 4, dtype=torch.float64), dim=1).requires_grad_()
     objective.loss(batch_of(2.5), forward_of(live, live, z)).backward()  # type: ignore[no-untyped-call]
     for name, tensor in objective.tensors.items():
         assert not tensor.requires_grad

@@ -67,5 +67,5 @@ def test_a_dropped_row_teaches_nothing_and_moves_no_prototype() -> None:
 def test_without_a_projection_it_says_so() -> None:
     objective = build_objective(PrototypeContrast("prototype_contrast", 4, 10, 0.1, 0.9, 0.5, 0.6, 0.0, 0.1, 0.0, 9.0), TASK)
     live = torch.zeros(2, 8, TASK.n_classes)
-    with pytest.raises(ValueError, match="prototype_contrast needs a projection: build the network with one"):
+    with pytest.raises(ValueError, match="this loss needs a projection: build the learner with one"):
         objective.loss(batch_of(0.0), forward_of(live, live, None))  # type: ignore[arg-type]
