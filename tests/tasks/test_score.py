@@ -99,7 +99,8 @@ def test_what_people_corrected_teaches_about_other_samples(tmp_path, predictor):
     unseen = [name for name in before if name not in wrong[::2]]
     assert any(after[name]["label_score"] != before[name]["label_score"] for name in unseen)
     still_wrong = wrong[1::2]
-    assert np.mean([after[name]["label_score"] for name in still_wrong]) <= np.mean([before[name]["label_score"] for name in still_wrong])
+    means = [np.mean([found[name]["label_score"] for name in still_wrong]) for found in (before, after)]
+    assert means[1] <= means[0] + 1e-4  # near 0 already where the networks see it all
     assert max(after[name]["label_score"] for name in wrong[::2]) > 0  # the machine's own word: no person's certainty in it
     assert min(after[name]["confidence"] for name in wrong[::2]) < 1
 

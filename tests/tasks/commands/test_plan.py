@@ -39,7 +39,7 @@ def small(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of three stages, whose second crawl is not made yet."""
     content = yaml.safe_load((project / "dvc.yaml").read_text())
     content["stages"] = {name: content["stages"][name] for name in STAGES}
-    content["stages"]["catalog"]["params"] = ["crawls"]
+    content["stages"]["catalog"]["params"] = ["crawls", "sealed"]
     (project / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     (project / "params.yaml").write_text((project / "params.yaml").read_text() + VALIDATE)
     make_crawl(project, 5)

@@ -23,7 +23,9 @@ RECIPES = read_recipes(REPO / "reports/queries")
 MAY_BE_EMPTY = {
     "copies-across-crawls",
     "copies-that-disagree",
+    "drift",
     "neighbours-that-disagree",
+    "proposals",
     "reviewers",
     "reviews-not-used-yet",
     "what-the-last-crawl-brought",

@@ -74,7 +74,7 @@ def test_a_round_is_networks_then_fusion_and_the_next_learns_its_beliefs():
     )
     assert told == [0, 1, 2, 3, 4] * 2 + [0, 1] * 2
     assert (made["given"] == truth).mean() < 0.85
-    assert (beliefs.posterior.argmax(1) == truth).mean() > 0.95
+    assert (beliefs.posterior.argmax(1) == truth).mean() > 0.9
 
     where = (made["images"], made["words"], made["folds"])
     heard = [made[name] for name in ("given", "texts", "weights", "groups")]
