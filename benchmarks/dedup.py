@@ -28,7 +28,7 @@ import pyarrow as pa
 from PIL import Image
 
 from benchmarks.peers import peer_python
-from benchmarks.planted import KINDS, Picture, plant
+from benchmarks.planted import KINDS, TILE, Picture, plant
 from tasks.contracts.duplicates import CONTRACT as DUPLICATES
 from tasks.contracts.neighbors import CONTRACT as NEIGHBORS
 from tasks.contracts.pairs import CONTRACT as PAIRS
@@ -47,6 +47,7 @@ PEERS = {"cleanvision": "cleanvision==0.3.7", "imagededup": "imagededup==0.3.3.p
 PYTHON = "3.11"
 CRAWL = "planted"
 SEED = 11
+DETAILS = {"min_detail_side": TILE}  # these are photographs throughout, so that details tell them apart at this size already
 
 
 def main() -> None:
@@ -105,7 +106,7 @@ def find_copies(pictures: Sequence[Picture], folder: Path) -> np.ndarray:
         clean=Artifact(folder / "clean"),
         duplicates=Sink(DUPLICATES, folder / "duplicates", **whole),
         pairs=Sink(PAIRS, folder / "pairs", **whole),
-        params=DeduplicateParams.model_validate(read_params(REPO / "params.yaml")["deduplicate"]),
+        params=DeduplicateParams.model_validate(read_params(REPO / "params.yaml")["deduplicate"] | DETAILS),
         shared=SharedParams(seed=0),
     )
     print(json.dumps(metrics), file=sys.stderr)

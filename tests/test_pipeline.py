@@ -97,10 +97,10 @@ def test_a_second_crawl_leaves_the_first_one_alone(finished):
 @pytest.mark.slow
 def test_another_folder_and_other_workers_give_the_same_bytes(finished, tmp_path):
     set_params(finished, crawls=["demo-1"], demos=["demo-1"])
-    repro(finished, "evaluate")
+    repro(finished, "evaluate", "drift")
     twin = toy_workspace(tmp_path / "another folder")
     (twin / "params.yaml").write_text((finished / "params.yaml").read_text())
-    repro(twin, "evaluate", SLUICE_POOL="serial", SLUICE_WORKERS="1")
+    repro(twin, "evaluate", "drift", SLUICE_POOL="serial", SLUICE_WORKERS="1")
     ours = {name: data for name, data in table_bytes(finished).items() if "demo-2" not in name and "catalog" not in name}
     theirs = table_bytes(twin)
     assert sorted(ours) == sorted(theirs)
