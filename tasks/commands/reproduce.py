@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     folder = checked_out(version, main)
     cache = cache_of(main)
     files, lost = listed_files(version, cache, main)
-    same, wrong, missing = compared(folder, files)
+    same, wrong, missing = compared(folder, files, cache)
     forgotten = forgotten_objects(main / RECEIPTS)
     missing += [File(path, name) for path, name in lost]
     unknown = [file for file in missing if file.digest not in forgotten]
@@ -79,14 +79,17 @@ def listed_files(version: Version, cache: Path, main: Path) -> tuple[list[File],
     return files, lost
 
 
-def compared(folder: Path, files: list[File]) -> tuple[list[str], list[str], list[File]]:
-    """Paths with the same bytes, paths with others, and files that aren't there. Every byte is read."""
+def compared(folder: Path, files: list[File], cache: Path) -> tuple[list[str], list[str], list[File]]:
+    """Paths with the same bytes, paths with others, and files that aren't there. Every byte is read.
+
+    DVC lays out no file of a folder that lacks one, so the others are read where the cache keeps them.
+    """
     same: list[str] = []
     wrong: list[str] = []
     missing: list[File] = []
     for file in files:
-        path = folder / file.path
-        if not path.is_file():
+        path = next((found for found in (folder / file.path, object_path(cache, file.digest)) if found.is_file()), None)
+        if path is None:
             missing.append(file)
         else:
             (same if md5_of(path) == file.digest else wrong).append(file.path)
