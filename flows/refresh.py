@@ -12,7 +12,7 @@ from pathlib import Path
 from flows.inbox import Arrival, move_out, unfinished, waiting
 from flows.lock import workspace_lock
 from flows.orchestrator import flow, get_run_logger, run_here, run_stages
-from flows.stages import StageFailed, changed_stages, read_graph, run_command
+from flows.stages import StageCut, StageFailed, changed_stages, read_graph, run_command
 from flows.worktree import has_notes, open_worktree
 from tasks.core.errors import CrawlError, Refused, SluiceError
 from tasks.core.git import main_workspace
@@ -40,7 +40,8 @@ def refresh(
     """Take in the crawl `name` from `manifest`, or, without them, every manifest that waits in `inbox`; each gives a version.
 
     `options` are further words for `sluice crawl add`, such as ["--limit", "1000"]. A stage may take `timeout_minutes`. A crawl with which
-    the stages over all crawls have failed `max_failures` times is refused. Raises CrawlRefused after all that could be taken in was.
+    the stages over all crawls have failed, or a stage was killed, `max_failures` times is refused. Raises CrawlRefused after all that
+    could be taken in was.
     """
     main, words = main_workspace(), tuple(options or ())
     with workspace_lock("refresh", wait_s=60 * wait_minutes, path=main / REFRESH_LOCK):
@@ -122,13 +123,13 @@ def register(arrival: Arrival) -> None:
 
 
 def make_own(arrival: Arrival, timeout_minutes: float | None) -> None:
-    """Run the crawl's own stages. Raises CrawlRefused if one of them fails."""
+    """Run the crawl's own stages. Raises CrawlRefused if one of them fails; StageCut where that may not be the crawl's fault."""
     own = own_stages({arrival.name})
     for address in with_changed(own, {arrival.name}):
         try:
             run_stages([address], timeout_minutes)
         except StageFailed as error:
-            if address not in own:
+            if address not in own or isinstance(error, StageCut):
                 raise
             raise CrawlRefused(f"crawl '{arrival.name}' was refused by {address}: {error}") from None
 

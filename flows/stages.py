@@ -30,6 +30,10 @@ class StageFailed(SluiceError):
     """A stage, or a command beside it, ended with an error; the message is its own."""
 
 
+class StageCut(StageFailed):
+    """What ended it says nothing of its input: it was killed, crashed, ran out of disk, or was stopped after its time."""
+
+
 @dataclass(frozen=True)
 class Graph:
     """DVC's graph: addresses such as `embed@demo-1`, each after everything that it needs."""
@@ -82,14 +86,14 @@ def changed_stages(folder: Path = Path()) -> set[str]:
 
 
 def run_stage(address: str, say: Say, folder: Path = Path(), seconds: float | None = None) -> None:
-    """Let DVC make one stage, if anything changed for it. Raises StageFailed with the stage's own message, or after `seconds`."""
+    """Let DVC make one stage, if anything changed for it. Raises as `run_command` does."""
     run_command([sys.executable, "-c", TIED_DVC, "repro", "--single-item", address], say, folder, seconds)
 
 
 def run_command(command: Sequence[str], say: Say, folder: Path = Path(), seconds: float | None = None) -> None:
     """Run a command, pass its lines on as they come, and leave none of its processes behind, however this ends.
 
-    Raises StageFailed with the command's own message, or if it has not ended after `seconds`.
+    Raises StageFailed with the command's own message; StageCut if it was killed, or has not ended after `seconds`.
     """
     process = subprocess.Popen(
         command,
@@ -123,17 +127,17 @@ def run_command(command: Sequence[str], say: Say, folder: Path = Path(), seconds
         if process.stdout:
             process.stdout.close()
     if late.is_set() and seconds is not None:
-        raise StageFailed(
-            f"had not ended after {seconds / 60:.4g} minutes and was stopped: start again to resume it, or allow it more time"
-        )
+        raise StageCut(f"had not ended after {seconds / 60:.4g} minutes and was stopped: start again to resume it, or allow it more time")
     if code:
-        raise StageFailed(complaint(lines, code))
+        raise failure(lines, code)
 
 
-def complaint(lines: Sequence[str], code: int) -> str:
-    """The stage's `error: ...` line without the prefix; what came last if it gave none."""
+def failure(lines: Sequence[str], code: int) -> StageFailed:
+    """A StageFailed with the stage's `error: ...` line without the prefix; a StageCut if there is none, or it may go well later."""
     own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return own[-1] if own else f"ended with {code}: {' | '.join(lines[-3:]) or 'no output'}"
+    message = own[-1] if own else f"ended with {code}: {' | '.join(lines[-3:]) or 'no output'}"
+    later = code == os.EX_TEMPFAIL or any(line.endswith(f"exited with {os.EX_TEMPFAIL}") for line in lines)  # DVC ends with its own code
+    return StageFailed(message) if own and not later else StageCut(message)
 
 
 def end_group(process: subprocess.Popen[str]) -> None:

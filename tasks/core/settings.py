@@ -97,6 +97,8 @@ def prepare_environment() -> None:
     """What every process of a stage sets before it imports anything heavy."""
     turn_telemetry_off()
     os.environ.update(PATIENT_THREADS)
+    # Under `uv run` Ray would start every worker by that same command, in an environment made anew; a cluster's nodes have their own.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 
 def _number(name: str, default: float) -> float:

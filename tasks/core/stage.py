@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def main(stage: Stage) -> None:
-    """Run `stage` as dvc.yaml says, with the items given on the command line; ends the process with 1 on a SluiceError."""
+    """Run `stage` as dvc.yaml says, with the items given on the command line; ends with 1 on a SluiceError, with 75 on a full disk."""
     die_with_parent()
     prepare_environment()
     spare_pandas()
@@ -50,7 +50,7 @@ def main(stage: Stage) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = f" ({error.filename})" if error.filename else ""
-        fail(f"{name}: no space left on the disk{place}: free some and run `dvc repro` again, it resumes")
+        fail(f"{name}: no space left on the disk{place}: free some and run `dvc repro` again, it resumes", os.EX_TEMPFAIL)
 
 
 def importable(stage: Stage) -> Stage:
@@ -154,10 +154,10 @@ def configure_logging() -> None:
     logging.getLogger("__main__").setLevel(level)
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, code: int = 1) -> NoReturn:
     """End the process with one line."""
     sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 def _bind_path(name: str, kind: type, entry: Entry, values: Mapping[str, Any], crawls: list[str]) -> Any:

@@ -147,13 +147,16 @@ def test_killed_at_random_moments_the_refresh_ends_with_the_same_tables(site, re
     random.seed(7)
     drop(site, "z.csv", "z rows")
     wanted = [*versions(site)[-1], "z"]
+    refused = set((site.folder / "inbox").glob("refused/*"))
     for who in ("stage", "flow", "worker", "server", "flow", "stage", "server", "worker"):
         site.wait_until_running()
         time.sleep(random.uniform(0.5, 6))
         site.kill(who)
         assert reader == []
+        assert set((site.folder / "inbox").glob("refused/*")) == refused, "a kill is not the crawl's fault"
         site.revive()
     assert wait_for(lambda: site.finished(wanted), RUN_SECONDS), site.log()
+    assert set((site.folder / "inbox").glob("refused/*")) == refused
     assert versions(site).count(wanted) == 1
     table = (site.folder / "versions/current/data/curated/samples.txt").read_text()
     inner = " ".join(f"validate(ingest({name} rows))" for name in sorted(wanted))

@@ -13,7 +13,7 @@ from flows import refresh as module
 from flows.inbox import Arrival, unfinished
 from flows.lock import WorkspaceBusy, workspace_lock
 from flows.refresh import CrawlRefused, refresh
-from flows.stages import StageFailed, read_graph
+from flows.stages import StageCut, StageFailed, read_graph
 from tasks.core import publishing, worktrees
 from tasks.core.versions import current_tag, list_versions
 from tests.flows.workspace import PARAMS, STAGE, git, make_workspace
@@ -237,6 +237,17 @@ def test_failing_global_stages_are_tried_again_and_refused_in_the_end(ran, drop,
         refresh.fn()
     assert (workspace / "inbox/refused/new.csv").exists()
     assert not (site / "data/records/new").exists()
+
+
+def test_a_crawl_whose_stage_was_killed_is_not_refused_for_that(ran, drop, workspace, monkeypatch):
+    drop("new.csv", "new rows")
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "run_stages", lambda *words: (_ for _ in ()).throw(StageCut("ended with 255: exited with -9")))
+        with pytest.raises(StageCut):
+            refresh.fn()
+    assert not (workspace / "inbox/refused").exists()
+    refresh.fn()
+    assert list_versions(workspace)[-1].crawls == ["old", "new"]
 
 
 @pytest.mark.parametrize(

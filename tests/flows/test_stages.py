@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.stages import Graph, StageFailed, changed_stages, complaint, read_graph, run_command, run_stage
+from flows.stages import Graph, StageCut, StageFailed, changed_stages, failure, read_graph, run_command, run_stage
 from tests.conftest import REPO
 from tests.flows.processes import gone, processes_in, wait_for
 from tests.flows.workspace import make_workspace
@@ -89,10 +89,20 @@ def test_a_failing_stage_gives_its_own_message(tmp_path):
     assert str(caught.value) == "validate: crawl refused: expect_table_columns: 'url' is missing"
 
 
-def test_complaint_without_a_message_gives_the_last_lines():
-    assert complaint(["a", "b", "c", "d"], 137) == "ended with 137: b | c | d"
-    assert complaint([], 1) == "ended with 1: no output"
-    assert complaint(["error: one", "error: two", "ERROR: failed to reproduce"], 1) == "two"
+@pytest.mark.parametrize(
+    ("lines", "code", "kind", "message"),
+    [
+        (["a", "b", "c", "d"], 137, StageCut, "ended with 137: b | c | d"),
+        ([], 1, StageCut, "ended with 1: no output"),
+        (["error: one", "error: two", "ERROR: failed to reproduce"], 1, StageFailed, "two"),
+        (["error: no space left", "ERROR: failed to run: python -m tasks.ingest, exited with 75"], 255, StageCut, "no space left"),
+        (["error: no space left"], 75, StageCut, "no space left"),
+    ],
+)
+def test_failure_tells_the_stage_from_what_ended_it(lines, code, kind, message):
+    found = failure(lines, code)
+    assert type(found) is kind
+    assert str(found) == message
 
 
 def test_an_interrupted_command_leaves_no_process(tmp_path):
@@ -116,7 +126,7 @@ def test_what_takes_too_long_is_stopped_with_all_that_it_started(tmp_path):
     script = f"import subprocess, sys; child = subprocess.Popen({sleep}); print(child.pid, flush=True); child.wait()"
     seen = []
     began = time.monotonic()
-    with pytest.raises(StageFailed, match="had not ended after 0.05 minutes and was stopped: start again to resume it"):
+    with pytest.raises(StageCut, match="had not ended after 0.05 minutes and was stopped: start again to resume it"):
         run_command([sys.executable, "-c", script], lambda line: seen.append(int(line)), tmp_path, seconds=3)
     assert time.monotonic() - began < 20
     assert gone(seen[0])

@@ -79,11 +79,11 @@ def test_a_node_says_what_it_could_not_read(tmp_path):
 
 DRIVER = """
 import json, os, sys
-from ray.cluster_utils import Cluster
-
 from tasks.core.settings import prepare_environment
 
 prepare_environment()
+from ray.cluster_utils import Cluster
+
 nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8, "include_dashboard": False})
 nodes.add_node(num_cpus=1, object_store_memory=10**8)
 os.environ["RAY_ADDRESS"] = nodes.address

@@ -138,17 +138,17 @@ main(toy)
 
 
 @pytest.mark.parametrize(
-    ("error", "line"),
+    ("error", "line", "code"),
     [
-        ("CrawlError('crawl x is bad: fix it')", "error: toy: crawl x is bad: fix it"),
-        ("OSError(28, 'No space left on device', 'data/x')", "error: toy: no space left on the disk (data/x): free some and run"),
+        ("CrawlError('crawl x is bad: fix it')", "error: toy: crawl x is bad: fix it", 1),
+        ("OSError(28, 'No space left on device', 'data/x')", "error: toy: no space left on the disk (data/x): free some and run", 75),
     ],
 )
-def test_a_known_error_is_one_line_and_exit_1(workspace, repo, error, line):
+def test_a_known_error_is_one_line_and_an_exit_code(workspace, repo, error, line, code):
     (workspace / "script.py").write_text(STAGE.format(error=error))
     done = subprocess.run(
         [sys.executable, "script.py"], capture_output=True, text=True, env={"PYTHONPATH": str(repo), "PATH": "/usr/bin"}, cwd=workspace
     )
-    assert done.returncode == 1
+    assert done.returncode == code
     assert line in done.stderr
     assert "Traceback" not in done.stderr
