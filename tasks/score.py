@@ -27,6 +27,7 @@ from tasks.methods.alignment import codes
 from tasks.methods.calibration import calibrated
 from tasks.methods.detectors import Graph, detect
 from tasks.methods.fusion import FusionSettings
+from tasks.methods.learned_calibration import judged_right, learned_chances
 from tasks.methods.networks import NetworkSettings
 from tasks.methods.outliers import ranks
 from tasks.methods.pictures import squares
@@ -72,6 +73,16 @@ class FusionParams(Params):
     subfolds: Annotated[int, Field(ge=2)]
 
 
+class LearnedParams(Params):
+    """What is learned of people's verdicts for the confidence."""
+
+    min_verdicts: Count
+    folds: Annotated[int, Field(ge=2)]
+    bins: Count
+    l2: Annotated[float, Field(ge=0)]
+    steps: Count
+
+
 class ScoreParams(Params):
     """Who judges the rows, how the signals are weighed, and what is suggested."""
 
@@ -82,6 +93,7 @@ class ScoreParams(Params):
     fusion: FusionParams
     calibration_bins: Count
     calibration_share: Share
+    learned: LearnedParams
     min_given_share: Share
     covariance_shrinkage: Share
 
@@ -96,6 +108,8 @@ class Rows:
     alt_texts: list[str]
     matched: np.ndarray
     text_similarity: np.ndarray
+    verdicts: list[str | None]
+    shown: list[str | None]
     reviewed: np.ndarray
 
 
@@ -155,9 +169,9 @@ def read_rows(
     fit = np.asarray(matched["text_similarity"].to_numpy(), np.float64)
     texts = recorded["alt_text"].to_pylist()
     ids, hashes, concepts = (recorded[name].to_pylist() for name in ("sample_id", "sha256", "concept"))
-    reviewed = codes(applied(ids, hashes, concepts, reviews.table().to_pylist())[1], names)
+    verdicts, shown = applied(ids, hashes, concepts, reviews.table().to_pylist())
     chances /= np.maximum(chances.sum(1, keepdims=True), 1e-9)
-    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances, fit, reviewed)
+    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances, fit, verdicts, shown, codes(shown, names))
 
 
 def named_words(known: list[Concept]) -> list[list[str]]:
@@ -235,6 +249,9 @@ def score_table(
     given, off_topic = beliefs.posterior[everyone, judged], beliefs.posterior[:, n_concepts]
     graph = Graph(samples.neighbors, samples.similarities, samples.groups)
     found = detect(beliefs, samples.given, judged, graph, samples.embeddings, samples.weights, shrinkage=params.covariance_shrinkage)
+    text = text_scores(text_log_ratio, has_words)
+    signals = np.column_stack([opinions(rows, beliefs, suggested), found.knn_ood_score, found.mahalanobis_score, text])
+    confidence, learned = with_verdicts(rows, chances[everyone, suggested], signals, [names[code] for code in suggested], params.learned)
     columns = [
         samples.sample_ids,
         samples.crawls,
@@ -242,10 +259,10 @@ def score_table(
         off_topic,
         pa.array(np.array(names, object)[suggested], pa.string()),
         beliefs.posterior[everyone, suggested],
-        chances[everyone, suggested],
+        confidence,
         np.where(has_concept, given, 1.0),
         1 - off_topic,
-        text_scores(text_log_ratio, has_words),
+        text,
         *found,
     ]
     arrays = [
@@ -260,7 +277,37 @@ def score_table(
         "temperature": round(beliefs.temperature, 6),
         "given_exponent": round(beliefs.given_exponent, 6),
         "text_exponent": round(beliefs.text_exponent, 6),
-    }
+    } | learned
+
+
+def opinions(rows: Rows, beliefs: Beliefs, suggested: np.ndarray) -> np.ndarray:
+    """(n, 5): how likely each signal by itself thinks the suggested concept: all of them, image and text, image, prototypes, given one."""
+    everyone = np.arange(len(suggested))
+    given = np.where(rows.samples.given >= 0, (rows.samples.given == suggested).astype(float), np.nan)
+    parts = (beliefs.posterior, beliefs.without_given, beliefs.image, rows.matched)
+    return np.column_stack([*(part[everyone, suggested] for part in parts), given])
+
+
+def with_verdicts(
+    rows: Rows, confidence: np.ndarray, signals: np.ndarray, suggested: list[str | None], params: LearnedParams
+) -> tuple[np.ndarray, Metrics]:
+    """(confidence (n,), by people's verdicts where these are many enough to teach it; what that changed, by log loss on reviewed rows)."""
+    right = judged_right(rows.verdicts, rows.shown, suggested)
+    p = params
+    learned = learned_chances(
+        *(signals, confidence, right, rows.samples.groups),
+        min_verdicts=p.min_verdicts, n_folds=p.folds, n_bins=p.bins, l2=p.l2, n_steps=p.steps,
+    )  # fmt: skip
+    if learned is None:
+        return confidence, {"learned_rows": 0}
+    log.info(
+        "score: confidence learnt from people for %d samples: log loss %.3f -> %.3f",
+        learned.within.sum(),
+        learned.before_log_loss,
+        learned.log_loss,
+    )
+    figures = {"verdict_log_loss": round(learned.log_loss, 6), "verdict_log_loss_before": round(learned.before_log_loss, 6)}
+    return learned.chances, {"learned_rows": int(learned.within.sum())} | figures
 
 
 if __name__ == "__main__":

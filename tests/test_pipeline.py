@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from tests.flows.workspace import git
 from tests.workspace import environment, repro, set_params, table_bytes, toy_workspace
 
 
@@ -73,6 +75,37 @@ def test_a_new_threshold_reruns_the_decision_and_nothing_costly(finished):
     set_params(finished, curate={"target_purity": 0.5})
     stages = ran(repro(finished, "curate").stdout)
     assert stages == ["curate"]
+
+
+@pytest.mark.slow
+def test_an_experiment_of_dvc_shows_what_another_threshold_gives(finished, tmp_path):
+    folder = tmp_path / "workspace"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("tmp", "__pycache__"))
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "Built")
+    for purity in (0.3, 0.9):
+        dvc = [
+            sys.executable,
+            "-m",
+            "dvc",
+            "exp",
+            "run",
+            "--name",
+            f"purity-{purity:.0%}"[:-1],
+            "-S",
+            f"curate.target_purity={purity}",
+            "curate",
+        ]
+        done = subprocess.run(dvc, cwd=folder, capture_output=True, text=True, env=environment(folder))
+        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+        assert ran(done.stdout) in ([], ["curate"])
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--json"]
+    shown = json.loads(subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment(folder), check=True).stdout)
+    kept = {}
+    for experiment in shown[1]["experiments"]:
+        (revision,) = experiment["revs"]
+        kept[revision["name"]] = revision["data"]["metrics"]["reports/metrics/curate.json"]["data"]["kept"]
+    assert kept["loose"] > kept["strict"]
 
 
 def test_a_docstring_refetches_and_reembeds_nothing(finished):

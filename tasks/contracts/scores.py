@@ -16,7 +16,7 @@ CONTRACT = Contract(
             column("off_topic_probability", pa.float32(), "Probability that the image shows none of the concepts"),
             column("suggested_concept", pa.string(), "Best guess at the concept"),
             column("suggested_probability", pa.float32(), "Its probability before calibration"),
-            column("confidence", pa.float32(), "Its probability after calibration"),
+            column("confidence", pa.float32(), "Its probability after calibration, by people's verdicts once there are enough"),
             column("label_score", pa.float32(), "1 = the given concept is surely right"),
             column("ood_score", pa.float32(), "1 = the image surely shows one of the concepts"),
             column("text_score", pa.float32(), "1 = the text surely belongs to the image; 0.5 without text"),

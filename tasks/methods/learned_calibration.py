@@ -2,7 +2,8 @@
 
 A logistic regression on the signals, and a rising curve (isotonic regression) from what it says of rows that it never saw to frequencies.
 A reviewed row is judged by probe and curve of the other folds, its copies with it. With fewer verdicts than `min_verdicts` it stays
-silent, since a curve through a few dozen points promises more than it knows.
+silent, since a curve through a few dozen points promises more than it knows; and rows of which the machine was surer, or less sure, than
+of any that a person judged keep the machine's chance, since a review queue shows doubtful rows alone.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from tasks.methods.probes import fit_probe, probe_probs
 
 
 class Learned(NamedTuple):
-    """chances (n,) float64 in [0, 1] that the opinion on each row is right; log_loss of the out-of-fold chances on the reviewed rows, and
-    before_log_loss of the chances that the machine had."""
+    """chances (n,) float64 in [0, 1] that the opinion on each row is right; within (n,) bool: the rows whose chance was learned; log_loss
+    of the out-of-fold chances on the reviewed rows, and before_log_loss of the chances that the machine had."""
 
     chances: np.ndarray
+    within: np.ndarray
     log_loss: float
     before_log_loss: float
 
@@ -50,7 +52,8 @@ def learned_chances(
 
     signals (n, m) float in [0, 1], each about one thing that speaks for the opinion, NaN = unknown (its mean stands in); before (n,) the
     machine's own chance; right (n,) float: 1, 0, or NaN where nobody has judged; groups (n,) int: copies share one. Rows that were
-    reviewed get the chance by the fit that never saw them, all others the one of the fit on all verdicts.
+    reviewed get the chance by the fit that never saw them, all others the one of the fit on all verdicts, as far as their `before` lies
+    between the lowest and the highest of the reviewed rows; beyond, it stays.
     """
     judged = ~np.isnan(right)
     if judged.sum() < max(min_verdicts, 2) or len(np.unique(right[judged])) < 2:
@@ -64,8 +67,9 @@ def learned_chances(
         if len(np.unique(right[others])) == 2:
             own = folds == fold
             chances[own] = _calibrated(others, *fit)[own]
+    within = (before >= before[judged].min()) & (before <= before[judged].max())
     after, earlier = log_loss(chances[judged], right[judged]), log_loss(before[judged], right[judged])
-    return Learned(chances, after, earlier) if after < earlier else None
+    return Learned(np.where(within, chances, before), within, after, earlier) if after < earlier else None
 
 
 def log_loss(chances: np.ndarray, right: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """The deployments of prefect.yaml on a real local server, with a real worker: crawls that arrive, refusals, cancelling, kills."""
 
+import asyncio
 import json
 import os
 import random
@@ -15,6 +16,8 @@ import pytest
 from flows import server
 from tasks.core.versions import list_versions
 from tasks.core.worktrees import REFRESH
+from tests.browser import CHROMIUM
+from tests.flows.prefect_ui import look
 from tests.flows.processes import processes_in, wait_for
 from tests.flows.site import RUN_SECONDS, Site
 from tests.flows.workspace import PARAMS, git, make_workspace
@@ -86,6 +89,16 @@ def test_rebuild_makes_everything(site):
     assert "validate@old" in str(kinds["table"]["data"])
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
+def test_a_run_is_seen_in_prefects_own_pages(site, tmp_path):
+    stages = ["ingest@old", "validate@old", "index", "catalog"]
+    run = site.run("rebuild/rebuild")
+    assert site.wait(run)[0] == "COMPLETED"
+    found = asyncio.run(look(site.url.removesuffix("/api"), run, stages, tmp_path))
+    assert found == {"state": True, "graph": True, "tasks": stages, "progress": True, "table": True, "foreign": []}
+    assert all(path.stat().st_size > 20_000 for path in tmp_path.iterdir())
+
+
 def test_refresh_is_scheduled(site):
     said = site.prefect("deployment", "inspect", "refresh/refresh")
     assert "0 3 * * *" in said
@@ -103,6 +116,19 @@ def test_three_crawls_that_arrive_one_after_the_other_become_three_versions(site
     assert reader == []
     assert (site.folder / "params.yaml").read_text() == PARAMS
     assert "Data and pipelines are up to date" in site.dvc("repro")
+
+
+def test_of_two_refreshes_started_at_once_one_waits_for_the_other(site, reader):
+    before, runs = versions(site), []
+    for name in ("one", "two"):
+        (site.folder / f"{name}.csv").write_text(f"{name} rows")
+        runs.append(site.run("refresh/refresh", name=name, manifest=f"{name}.csv"))
+    assert [site.wait(run)[0] for run in runs] == ["COMPLETED", "COMPLETED"]
+    after = versions(site)[len(before) :]
+    assert [sorted(crawls[len(before[-1]) :]) for crawls in after] in ([["one"], ["one", "two"]], [["two"], ["one", "two"]])
+    inner = " ".join(f"validate(ingest({name} rows))" for name in sorted(after[-1]))
+    assert (site.folder / "versions/current/data/curated/samples.txt").read_text() == f"curate(index({inner}))"
+    assert reader == []
 
 
 @pytest.mark.parametrize(

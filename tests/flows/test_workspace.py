@@ -9,6 +9,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -122,6 +123,21 @@ def test_a_poisoned_crawl_is_refused_and_the_next_good_one_taken_in(site, web, t
     assert (site.folder / "params.yaml").read_bytes() == params
     assert (site.folder / "versions/current/reports/index.html").stat().st_size > 10_000
     assert (site.folder / "versions/current/version.json").exists()
+
+
+def test_a_crawl_of_other_concepts_is_refused_by_the_gate_of_drift(site, web, tmp_path):
+    manifest, address = web
+    published = (site.folder / "versions/current").resolve()
+    shifted = tmp_path / "shifted.parquet"  # every picture is filed under one concept
+    table = pq.read_table(manifest)
+    one_word = pa.array(["moon"] * table.num_rows)
+    pq.write_table(table.set_column(table.schema.get_field_index("concept"), "concept", one_word), shifted)
+    kind, message = site.wait(site.run("refresh/refresh", name="shifted", manifest=str(shifted), options=["--connect", address]))
+    assert kind == "FAILED"
+    assert "crawl 'shifted' was refused by the gates in params.yaml: drift.shifted.concepts is " in message
+    assert "how far the concepts that the new crawl was searched by differ from those before" in message
+    assert (site.folder / "versions/current").resolve() == published
+    assert rows(site.folder, "shifted") == 0
 
 
 def test_rebuild_of_what_is_whole_does_nothing(site):

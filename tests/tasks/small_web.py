@@ -109,7 +109,7 @@ class FakeEncoder:
 def _record(number: int, sample_id: str, key: str, text: str, concept: str | None) -> dict[str, Any]:
     return {
         "sample_id": sample_id, "image_id": sample_id, "crawl": "alpha", "shard": "00000", "key": key,
-        "url": f"http://demo.test/{number}.png", "alt_text": text, "concept": concept, "status": "ok", "sha256": "0" * 64,
+        "url": f"http://demo.test/{number}.png", "alt_text": text, "concept": concept, "status": "ok", "sha256": f"{number:064x}",
         "bytes": 100, "format": "png", "width": 16, "height": 16, "original_width": 16, "original_height": 16, "phash": 0,
         "phash_mirrored": 0, "thumbnail": bytes(1024), "page_url": None, "extra": None, "detail": None,
     }  # fmt: skip

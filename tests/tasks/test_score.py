@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from tasks.core.params import SharedParams
 from tasks.core.settings import Settings
-from tasks.score import FusionParams, NetworkParams, ScoreParams, score
+from tasks.methods.learned_calibration import log_loss
+from tasks.score import FusionParams, LearnedParams, NetworkParams, ScoreParams, score
 from tests.tasks.small_web import SmallWeb, make_web
 
 SHARED = SharedParams(seed=0)
@@ -20,12 +21,13 @@ NETWORK = NetworkParams(
     epochs=[3, 2], side=16, widths=[8, 8, 16, 16], batch_size=16, learning_rate=0.05, weight_decay=5e-4, word_weight=0.5, max_shift=1,
     precision="fp32", n_threads=2,
 )  # fmt: skip
+LEARNED = LearnedParams(min_verdicts=60, folds=3, bins=4, l2=0.01, steps=40)
 
 
-def run(web: SmallWeb, predictor: str, workers: int = 1) -> list[dict[str, Any]]:
+def run(web: SmallWeb, predictor: str, workers: int = 1, learned: LearnedParams = LEARNED) -> list[dict[str, Any]]:
     params = ScoreParams(
         predictor=predictor, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION, calibration_bins=10,
-        calibration_share=0.5, min_given_share=0.8, covariance_shrinkage=0.1,
+        calibration_share=0.5, learned=learned, min_given_share=0.8, covariance_shrinkage=0.1,
     )  # fmt: skip
     if not (web.root / "matches").exists():
         write_matches(web)
@@ -79,13 +81,16 @@ def test_the_same_input_gives_the_same_bytes_for_any_number_of_workers(tmp_path)
 
 def say(web: SmallWeb, samples: list[str], verdict: str, **changes: Any) -> None:
     """Let ann say what the pictures show, or that they are to go."""
+    web.write("reviews", said(web, samples, verdict, **changes))
+
+
+def said(web: SmallWeb, samples: list[str], verdict: str, **changes: Any) -> list[dict[str, Any]]:
     hashes = {row["sample_id"]: row["sha256"] for row in web.source("records").table().to_pylist()}
-    rows = [
+    return [
         {"sample_id": name, "sha256": hashes[name], "verdict": verdict, "reviewer": "ann", "reviewed_at": datetime(2026, 1, 2),
          "concept": web.truth[name] if verdict == "corrected" else None} | changes
         for name in samples
     ]  # fmt: skip
-    web.write("reviews", rows)
 
 
 @pytest.mark.parametrize("predictor", ["probe", "network"])
@@ -103,6 +108,25 @@ def test_what_people_corrected_teaches_about_other_samples(tmp_path, predictor):
     assert means[1] <= means[0] + 1e-4  # near 0 already where the networks see it all
     assert max(after[name]["label_score"] for name in wrong[::2]) > 0  # the machine's own word: no person's certainty in it
     assert min(after[name]["confidence"] for name in wrong[::2]) < 1
+
+
+def test_many_verdicts_teach_the_confidence(tmp_path):
+    """People who let no correction pass: the machine's suggestions stay, and it is less sure of them where they are corrections."""
+    web = make_web(tmp_path, n_rows=240, noise=0.4)
+    run(web, "probe")
+    given = {row["sample_id"]: row["concept"] for row in web.source("records").table().to_pylist()}
+    good, bad = ([name for name, truth in web.truth.items() if (truth == given[name]) == wanted] for wanted in (True, False))
+    web.write("reviews", said(web, good[::2], "corrected") + said(web, bad[::2], "dropped"))
+    few, many = (
+        {row["sample_id"]: row for row in run(web, "probe", learned=LEARNED.model_copy(update={"min_verdicts": least}))}
+        for least in (10_000, 60)
+    )
+    same = [column for column in few[good[0]] if column != "confidence"]
+    assert all(few[name][column] == many[name][column] for name in few for column in same)
+    unseen = good[1::2] + bad[1::2]
+    right = np.array([True] * len(good[1::2]) + [False] * len(bad[1::2]))
+    losses = [log_loss(np.array([rows[name]["confidence"] for name in unseen]), right) for rows in (few, many)]
+    assert losses[1] < 0.7 * losses[0]
 
 
 def test_verdicts_that_name_no_concept_or_another_picture_change_nothing(tmp_path):

@@ -74,3 +74,14 @@ def test_what_is_calibrated_already_stays():
     before = rng.random(2000)
     right = np.where(np.arange(2000) < 250, rng.random(2000) < before, np.nan)
     assert learned_chances(rng.random((2000, 6)), before, right, np.arange(2000), **SETTINGS) is None
+
+
+def test_what_no_reviewed_row_resembles_keeps_the_machines_chance():
+    signals, before, right, _ = rows()
+    right = np.where((before > 0.2) & (before < 0.8), np.where(np.isnan(right), 1.0, right), np.nan)
+    right[np.flatnonzero(~np.isnan(right))[::2]] = 0.0
+    learned = learned_chances(signals, before, right, np.arange(len(right)), **SETTINGS | {"min_verdicts": 50})
+    beyond = (before <= 0.1) | (before >= 0.9)
+    assert (learned.chances[beyond] == before[beyond]).all()
+    assert not learned.within[beyond].any()
+    assert learned.within.any()
