@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from tasks.commands.crawl import dvc
-from tasks.core.sealed import ENTRY
+from tasks.core.sealed import entries
 from tasks.index import ROWS
 from tasks.methods.forgetting import Wanted, hits, telling_columns
 
@@ -83,10 +83,10 @@ def lock_objects(content: dict[str, object]) -> Iterator[str]:
 
 
 def current_objects(crawls: Path, inside: dict[str, list[str]]) -> set[str]:
-    """The objects that the lock file, the crawls' .dvc files and the sealed entry speak of; `inside` has what every folder lists."""
+    """The objects that the lock file, the crawls' .dvc files and the sealed entries speak of; `inside` has what every folder lists."""
     lock = Path("dvc.lock")
     names = set(lock_objects(yaml.safe_load(lock.read_text()))) if lock.exists() else set()
-    for file in (*crawls.glob("*.dvc"), *(path for path in (ENTRY,) if path.exists())):
+    for file in (*crawls.glob("*.dvc"), *entries()):
         names |= {out["md5"] for out in yaml.safe_load(file.read_text()).get("outs", ()) if "md5" in out}
     return names | {inner for name in names for inner in inside.get(name, ())}
 

@@ -1,6 +1,6 @@
-"""Seal: merge old crawls into one entry of the graph, so that a year of nightly crawls costs DVC no more than a handful; or open them.
+"""Seal: merge old crawls into few entries of the graph, so that a year of nightly crawls costs DVC no more than a handful; or open them.
 
-Nothing is moved, made or fetched: only params.yaml, dvc.lock and the entry, sealed.dvc, change. A killed run is ended by the next one.
+Nothing is moved, made or fetched: only params.yaml, dvc.lock and the entries, data/sealed, change. A killed run is ended by the next one.
 """
 
 import argparse
@@ -15,10 +15,11 @@ from tasks.commands.params_file import move_names
 from tasks.core.files import write_atomically
 from tasks.core.graph import Entry, StageEntry, read_graph
 from tasks.core.params import crawl_names, read_params, sealed_names
-from tasks.core.sealed import ENTRY, LOCK, SealError
+from tasks.core.sealed import ENTRIES, LOCK, SealError, entries
 from tasks.core.stage import ALL_CRAWLS
 
 PARAMS_KEY = "params.yaml"
+PER_ENTRY = 10  # crawls: DVC compares every path of an entry with every other one when it locks them
 Yaml = dict[str, Any]
 
 
@@ -42,7 +43,7 @@ def seal(names: Sequence[str], keep: int | None) -> None:
     move_names(chosen, source="crawls", target="sealed", place=len(sealed_names(values)))
     settle(read_params())
     write_line(f"sealed {len(chosen)} crawls, {chosen[0]} to {chosen[-1]}: `dvc repro` has nothing to do for them any more")
-    return write_line(f"next: commit params.yaml, dvc.lock and {ENTRY} with git, and `dvc push` where there is a remote")
+    return write_line(f"next: commit params.yaml, dvc.lock and {ENTRIES} with git, and `dvc push` where there is a remote")
 
 
 def unseal(names: Sequence[str], *, everything: bool) -> None:
@@ -95,8 +96,8 @@ def check_sealable(names: Sequence[str], values: Mapping[str, Any]) -> None:
     missing = [address for address in addresses if address not in locked]
     if missing:
         raise SealError(f"{missing[0]} was never made: run `dvc repro` first")
-    with Repo() as repo:
-        changed = sorted(address for address in repo.status(targets=addresses) if "@" in address)
+    with Repo() as repo:  # of the whole graph: DVC walks through it anew for every target
+        changed = sorted(set(repo.status()) & set(addresses))
     if changed:
         raise SealError(f"{', '.join(changed[:3])} would be made again: run `dvc repro` first, so that what is sealed is whole")
 
@@ -110,18 +111,37 @@ def settle(values: Mapping[str, Any]) -> None:
     stages = lock.get("stages") or {}
     moving = {address: stages[address] for name in names for stage in own_stages() if (address := f"{stage.name}@{name}") in stages}
     if moving:
-        entry = load(ENTRY) if ENTRY.exists() else {"outs": []}
         fresh = [*tracked_folders(names, values), *(out for stage in moving.values() for out in stage["outs"])]
-        held = {out["path"] for out in entry["outs"]}
-        entry["outs"] = sorted([*entry["outs"], *(out for out in fresh if out["path"] not in held)], key=lambda out: str(out["path"]))
-        entry["desc"] = f"The sealed crawls: {names[0]} to {names[-1]}"
-        entry["meta"] = {"deps": shared_deps(moving), "params": shared_params(moving)}
-        save(ENTRY, entry)
+        take(names, fresh, meta={"deps": shared_deps(moving), "params": shared_params(moving)})
         for name in names:
             folder_of(name, values).with_suffix(".dvc").unlink(missing_ok=True)
         lock["stages"] = {address: stage for address, stage in stages.items() if address not in moving}
         save(LOCK, lock)
     update_lists(LOCK, values)
+
+
+def take(names: Sequence[str], outs: Sequence[Yaml], *, meta: Yaml) -> None:
+    """Write the outs of crawls that are in no entry yet into the last entries, PER_ENTRY crawls in each."""
+    contents = {path: load(path) for path in entries()}
+    held = {out["path"] for content in contents.values() for out in content["outs"]}
+    for name in names:
+        own = sorted((out for out in outs if crawl_of(out) == name and out["path"] not in held), key=lambda out: str(out["path"]))
+        if not own:
+            continue
+        last = max(contents, default=None)
+        crawls = {crawl_of(out) for out in contents[last]["outs"]} if last else set()
+        if last is None or len(crawls | {name}) > PER_ENTRY:
+            last = ENTRIES / f"{int(last.stem) + 1 if last else 0:04d}.dvc"
+            contents[last] = {"wdir": Path(*[".."] * len(ENTRIES.parts)).as_posix(), "outs": []}
+        contents[last]["outs"] = [*contents[last]["outs"], *own]
+    for path, content in contents.items():
+        held_crawls = list(dict.fromkeys(crawl_of(out) for out in content["outs"]))
+        save(path, content | {"desc": f"Sealed crawls: {held_crawls[0]} to {held_crawls[-1]}", "meta": meta})
+
+
+def crawl_of(out: Yaml) -> str:
+    """The crawl whose path this is: data/records/NAME, reports/metrics/embed/NAME.json."""
+    return Path(out["path"]).name.partition(".")[0]
 
 
 def own_stages() -> list[StageEntry]:
@@ -140,23 +160,22 @@ def tracked_folders(names: Sequence[str], values: Mapping[str, Any]) -> Iterator
 
 def restore_folders(names: Sequence[str], values: Mapping[str, Any]) -> None:
     """Write the .dvc files anew that crawls' folders had before they were sealed."""
-    outs = {out["path"]: out for out in load(ENTRY)["outs"]}
+    outs = {out["path"]: out for path in entries() for out in load(path)["outs"]}
     for name in names:
         folder = folder_of(name, values)
         if folder.as_posix() in outs:
             save(folder.with_suffix(".dvc"), {"outs": [{**outs[folder.as_posix()], "path": folder.name}]})
 
 
-def release(names: Sequence[str], path: Path = ENTRY) -> None:
-    """Take what belongs to the crawls out of the entry; an empty entry goes."""
-    if not path.exists():
-        return
-    entry = load(path)
-    entry["outs"] = [out for out in entry["outs"] if Path(out["path"]).name not in names]
-    if entry["outs"]:
-        save(path, entry)
-    else:
-        path.unlink()
+def release(names: Sequence[str]) -> None:
+    """Take what belongs to the crawls out of the entries; an empty entry goes."""
+    for path in entries():
+        entry = load(path)
+        kept = [out for out in entry["outs"] if crawl_of(out) not in names]
+        if not kept:
+            path.unlink()
+        elif len(kept) < len(entry["outs"]):
+            save(path, entry | {"outs": kept})
 
 
 def shared_deps(stages: Mapping[str, Yaml]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Take stock: what DVC says lies in the workspace, and what of it, bytes hashed anew, does not."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,9 +33,11 @@ def tracked_outs(folder: Path = Path()) -> dict[str, str]:
     lock = folder / LOCK
     outs = locked_outs(lock.read_text()) if lock.exists() else {}
     for file in (*folder.glob("*.dvc"), *folder.glob("data/**/*.dvc")):
-        for out in (yaml.safe_load(file.read_text()) or {}).get("outs", ()) if file.is_file() else ():
+        content = (yaml.safe_load(file.read_text()) or {}) if file.is_file() else {}
+        for out in content.get("outs", ()):
             if "md5" in out:
-                outs[(file.parent / out["path"]).relative_to(folder).as_posix()] = out["md5"]
+                path = os.path.relpath(file.parent / content.get("wdir", "") / out["path"], folder)
+                outs[Path(path).as_posix()] = out["md5"]
     return outs
 
 

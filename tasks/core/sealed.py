@@ -1,6 +1,6 @@
-"""Know what is sealed: old crawls whose tables and images stay where they are, under one entry of DVC's that no stage makes.
+"""Know what is sealed: old crawls whose tables and images stay where they are, under entries of DVC's that no stage makes.
 
-The entry notes from what the crawls were made, beside their own folders. Where that has changed since, they would have to be made again,
+An entry notes from what the crawls were made, beside their own folders. Where that has changed since, they would have to be made again,
 and a stage that would mix them with newer ones refuses to start.
 """
 
@@ -14,12 +14,17 @@ from tasks.core.errors import SluiceError
 from tasks.core.graph import StageEntry
 from tasks.core.params import sealed_names
 
-ENTRY = Path("sealed.dvc")
+ENTRIES = Path("data/sealed")
 LOCK = Path("dvc.lock")
 
 
 class SealError(SluiceError):
     """Crawls can't be sealed or opened again, or what they were made from has changed."""
+
+
+def entries(folder: Path = ENTRIES) -> list[Path]:
+    """The files of the sealed crawls, oldest first."""
+    return sorted(folder.glob("*.dvc"))
 
 
 def read_quickly(path: Path) -> dict[str, Any]:
@@ -28,11 +33,12 @@ def read_quickly(path: Path) -> dict[str, Any]:
     return yaml.load(path.read_text(), loader) or {} if path.exists() else {}
 
 
-def check_seal(stage: StageEntry, values: Mapping[str, Any], entry: Path = ENTRY, lock: Path = LOCK) -> None:
+def check_seal(stage: StageEntry, values: Mapping[str, Any], folder: Path = ENTRIES, lock: Path = LOCK) -> None:
     """Raise SealError if the sealed crawls were made by other params of this stage, or from another state of what it reads."""
-    if not sealed_names(values):
+    files = entries(folder)
+    if not sealed_names(values) or not files:
         return
-    made_from = read_quickly(entry).get("meta") or {}
+    made_from = read_quickly(files[-1]).get("meta") or {}  # they all say the same, or these crawls could not have been sealed
     params: Mapping[str, Any] = made_from.get("params", {})
     if set(stage.placeholders()) == {"item"}:
         for section in stage.params:
