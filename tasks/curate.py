@@ -5,6 +5,7 @@ New thresholds need this stage alone. A sample that several crawls hold is one r
 
 import logging
 from collections import Counter
+from statistics import NormalDist
 from typing import Annotated, Literal
 
 import numpy as np
@@ -28,7 +29,8 @@ RECORD_COLUMNS = [
 ]  # fmt: skip
 COPY_COLUMNS = ["sample_id", "crawl", "duplicate_group", "near_duplicate_score", "is_leak", "split", "fold"]
 SCORE_COLUMNS = [
-    "sample_id", "given_probability", "off_topic_probability", "suggested_concept", "confidence", "label_score", "ood_score", "text_score",
+    "sample_id", "given_probability", "off_topic_probability", "suggested_concept", "confidence", "confidence_error", "label_score",
+    "ood_score", "text_score",
 ]  # fmt: skip
 
 
@@ -36,6 +38,7 @@ class CurateParams(Params):
     """What the kept set must be: its expected purity, its survivors, its balance."""
 
     target_purity: Annotated[float, Field(gt=0, le=1)]
+    certainty: Annotated[float, Field(ge=0.5, lt=1)]
     min_text_score: Annotated[float, Field(ge=0, le=1)]
     survivor: Literal["best", "first"]
     max_imbalance: Annotated[float, Field(gt=0)]
@@ -69,7 +72,9 @@ def curate(
     tunable = alive & (rows["split"].to_numpy() != "test")
     tunable = tunable if tunable.any() else alive
     relabelled = np.asarray(pc.fill_null(pc.not_equal(rows["concept"], rows["suggested_concept"]), False).to_numpy(), bool)
-    threshold, relabel_threshold = thresholds(confidence[tunable], relabelled[tunable], target=params.target_purity)
+    unsaid = np.array([found is None for found in reviewed], bool)
+    errors = NormalDist().inv_cdf(params.certainty) * np.where(unsaid, np.nan_to_num(numbers(rows, "confidence_error")), 0.0)
+    threshold, relabel_threshold = thresholds(confidence[tunable], errors[tunable], relabelled[tunable], target=params.target_purity)
     flags = {Reason.LEAK: leaks, Reason.DUPLICATE: scored & ~leaks & ~alive & ~rejected, Reason.REJECTED: rejected}
     flags |= {
         reason: mask & scored & ~settled
@@ -93,7 +98,7 @@ def curate(
     table = sample_table(rows, keep, confidence, reasons, survivor_ids(rows, groups, alive), has_concept)
     curated.write_whole(table)
     log.info("curate: kept %d of %d rows at confidence %.4f", int(keep.sum()), len(keep), threshold)
-    return metrics(table, keep, confidence, (threshold, relabel_threshold), matches)
+    return metrics(table, keep, confidence, errors, (threshold, relabel_threshold), matches)
 
 
 def joined(records: Source, validity: Source, duplicates: Source, scores: Source) -> pa.Table:
@@ -155,12 +160,16 @@ def sample_table(
     return pa.table([made.get(name, rows[name] if name in rows.schema.names else None) for name in CONTRACT.schema.names], CONTRACT.schema)
 
 
-def metrics(table: pa.Table, keep: np.ndarray, confidence: np.ndarray, limits: tuple[float, float], matches: Source) -> Metrics:
+def metrics(
+    table: pa.Table, keep: np.ndarray, confidence: np.ndarray, errors: np.ndarray, limits: tuple[float, float], matches: Source
+) -> Metrics:
     """Rows per reason, per concept and per verdict, what the kept set promises, and how far the prototypes agree with it."""
     kept = table.filter(pa.array(keep))
     matched = matches.table(["sample_id", "matched_concept"])
     agreeing = _taken(matched["matched_concept"], places(kept["sample_id"], matched["sample_id"]))
     agreement = pc.mean(pc.cast(pc.equal(agreeing, kept["curated_concept"]), pa.int8())).as_py()
+    purity = round(float(confidence[keep].mean()), 6) if keep.any() else None
+    error = float(errors[keep].mean()) if keep.any() else 0.0
     return {
         "rows": table.num_rows,
         "kept": int(keep.sum()),
@@ -171,7 +180,9 @@ def metrics(table: pa.Table, keep: np.ndarray, confidence: np.ndarray, limits: t
         "relabelled": sum(
             a != b for a, b in zip(kept["concept"].to_pylist(), kept["curated_concept"].to_pylist(), strict=True) if a is not None
         ),
-        "expected_purity": round(float(confidence[keep].mean()), 6) if keep.any() else None,
+        "expected_purity": purity,
+        "expected_purity_least": round(purity - error, 6) if purity is not None else None,
+        "expected_purity_most": round(min(purity + error, 1.0), 6) if purity is not None else None,
         "threshold": round(limits[0], 6),
         "relabel_threshold": round(limits[1], 6),
         "prototype_agreement": None if agreement is None else round(agreement, 6),

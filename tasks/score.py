@@ -24,7 +24,7 @@ from tasks.core.settings import Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
 from tasks.methods.alignment import codes
-from tasks.methods.calibration import calibrated
+from tasks.methods.calibration import Witness, calibrated, standard_errors
 from tasks.methods.detectors import Graph, detect
 from tasks.methods.fusion import FusionSettings
 from tasks.methods.learned_calibration import judged_right, learned_chances
@@ -37,7 +37,7 @@ from tasks.methods.rounds import first_targets, network_rounds, probe_rounds
 from tasks.methods.samples import ALIGNED, Samples, align, align_samples
 from tasks.methods.suggestions import suggestions, text_scores, word_fit
 from tasks.methods.tars import read_images
-from tasks.methods.text_evidence import Texts, read_texts, text_ratio, word_targets
+from tasks.methods.text_evidence import Texts, read_texts, text_ratio, text_votes, word_targets
 
 log = logging.getLogger(__name__)
 Count = Annotated[int, Field(ge=1)]
@@ -73,6 +73,14 @@ class FusionParams(Params):
     subfolds: Annotated[int, Field(ge=2)]
 
 
+class CalibrationParams(Params):
+    """How far the chances are drawn down to what text and given concept bear out."""
+
+    bins: Count
+    least_text_chance: Share
+    draws: Annotated[int, Field(ge=2)]
+
+
 class LearnedParams(Params):
     """What is learned of people's verdicts for the confidence."""
 
@@ -91,8 +99,7 @@ class ScoreParams(Params):
     concept_word_count: Annotated[float, Field(ge=0)]
     network: NetworkParams
     fusion: FusionParams
-    calibration_bins: Count
-    calibration_share: Share
+    calibration: CalibrationParams
     learned: LearnedParams
     min_given_share: Share
     covariance_shrinkage: Share
@@ -136,7 +143,7 @@ def score(
         rows.alt_texts, rows.samples.weights, named_words(known), min_count=params.min_word_count, start_count=params.concept_word_count
     )
     beliefs, text_log_ratio = judge(rows, texts, images, params, shared, settings)
-    table, measured = score_table(rows, names, beliefs, text_log_ratio, np.diff(texts.matrix.indptr) > 0, params)
+    table, measured = score_table(rows, names, beliefs, texts, text_log_ratio, params, shared.seed)
     scores.write_whole(table)
     log.info("score: %d samples by %s, %.3f of them off-topic", len(rows.samples.given), params.predictor, measured["off_topic_share"])
     log.info("score: learnt from people about %d samples", int((rows.reviewed >= 0).sum()))
@@ -229,29 +236,25 @@ def read_pixels(rows: Rows, images: Artifact, side: int) -> np.ndarray:
 
 
 def score_table(
-    rows: Rows, names: list[str], beliefs: Beliefs, text_log_ratio: np.ndarray, has_words: np.ndarray, params: ScoreParams
+    rows: Rows, names: list[str], beliefs: Beliefs, texts: Texts, text_log_ratio: np.ndarray, params: ScoreParams, seed: int
 ) -> tuple[pa.Table, Metrics]:
     """(rows of the scores table in the order of the index, what was measured)."""
-    samples = rows.samples
+    samples, has_words = rows.samples, np.diff(texts.matrix.indptr) > 0
+    text_says = text_votes(texts, beliefs.words, beliefs.prior, least=params.calibration.least_text_chance)
     n_concepts, everyone, trained = len(names), np.arange(len(samples.given)), samples.weights > 0
     has_concept = samples.given >= 0
-    chances = calibrated(
-        beliefs.posterior,
-        beliefs.without_given,
-        samples.given,
-        beliefs.transition,
-        samples.weights,
-        n_bins=params.calibration_bins,
-        share=params.calibration_share,
-    )
     suggested = suggestions(beliefs.posterior[:, :n_concepts], samples.given, min_given_share=params.min_given_share)
+    witnesses = (Witness(text_says, beliefs.without_text), Witness(samples.given, beliefs.without_given))
+    heard = (beliefs.posterior[everyone, suggested], beliefs.posterior, witnesses, samples.weights)
+    chances = calibrated(*heard, n_bins=params.calibration.bins)
+    errors = standard_errors(*heard, samples.groups, n_bins=params.calibration.bins, n_draws=params.calibration.draws, seed=seed)
     judged = np.where(has_concept, samples.given, suggested)
     given, off_topic = beliefs.posterior[everyone, judged], beliefs.posterior[:, n_concepts]
     graph = Graph(samples.neighbors, samples.similarities, samples.groups)
     found = detect(beliefs, samples.given, judged, graph, samples.embeddings, samples.weights, shrinkage=params.covariance_shrinkage)
     text = text_scores(text_log_ratio, has_words)
     signals = np.column_stack([opinions(rows, beliefs, suggested), found.knn_ood_score, found.mahalanobis_score, text])
-    confidence, learned = with_verdicts(rows, chances[everyone, suggested], signals, [names[code] for code in suggested], params.learned)
+    confidence, learned = with_verdicts(rows, chances, signals, [names[code] for code in suggested], params.learned)
     columns = [
         samples.sample_ids,
         samples.crawls,
@@ -260,6 +263,7 @@ def score_table(
         pa.array(np.array(names, object)[suggested], pa.string()),
         beliefs.posterior[everyone, suggested],
         confidence,
+        errors,
         np.where(has_concept, given, 1.0),
         1 - off_topic,
         text,

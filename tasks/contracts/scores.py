@@ -17,6 +17,7 @@ CONTRACT = Contract(
             column("suggested_concept", pa.string(), "Best guess at the concept"),
             column("suggested_probability", pa.float32(), "Its probability before calibration"),
             column("confidence", pa.float32(), "Its probability after calibration, by people's verdicts once there are enough"),
+            column("confidence_error", pa.float32(), "What the row adds to the standard error of the mean confidence of the rows kept"),
             column("label_score", pa.float32(), "1 = the given concept is surely right"),
             column("ood_score", pa.float32(), "1 = the image surely shows one of the concepts"),
             column("text_score", pa.float32(), "1 = the text surely belongs to the image; 0.5 without text"),

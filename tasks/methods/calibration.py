@@ -1,14 +1,20 @@
-"""Calibrate without labels: how often an opinion is right, out of how often it agrees with the concept that the crawl gave.
+"""Calibrate without labels: how often an opinion is right, out of how often it agrees with a witness that it didn't hear.
 
 An opinion formed without the given concept agrees with it when both are right, or by chance. So agreement, less what chance gives and
-over what a sure opinion reaches, is a reliability that nobody had to label.
+over what a sure opinion reaches, is a reliability that nobody had to label. The text is such a witness too, of opinions formed without it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from tasks.methods.posterior import fit_transition
+
+WITNESS_STRENGTH = 50.0  # rows of belief in an even spread of a witness' errors, as for the given concept
 
 
 @dataclass(frozen=True)
@@ -77,30 +83,66 @@ def _bins(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.ndarray:
     return np.unique(bins, return_inverse=True)[1].reshape(-1)
 
 
-def calibrated(
+class Witness(NamedTuple):
+    """Who checks opinions that were formed without him: votes (n,) int, -1 = says nothing; opinions (n, n_concepts + 1)."""
+
+    votes: np.ndarray
+    opinions: np.ndarray
+
+
+def calibrated(values: np.ndarray, posterior: np.ndarray, witnesses: Sequence[Witness], weights: np.ndarray, *, n_bins: int) -> np.ndarray:
+    """(n,) float64: how sure one may be of chances that all signals gave together; a witness can only take from them.
+
+    values (n,): the chances; posterior (n, n_concepts + 1), the last state being none of the concepts: by it the witnesses' own errors are
+    judged; weights (n,), 0 = shapes nothing. Each witness tells how far opinions at a level are right that were formed without it, and
+    the chances are drawn down to that, one witness after the other: beliefs that join signals which err together are too sure.
+    """
+    found = np.asarray(values, np.float64)
+    for witness in witnesses:
+        used = np.where(witness.votes >= 0, weights, 0.0)
+        if used.sum() > 0:
+            found = np.minimum(found, _curve_of(witness, posterior, used, n_bins)(found))
+    return found
+
+
+def standard_errors(
+    values: np.ndarray,
     posterior: np.ndarray,
-    without_given: np.ndarray,
-    given: np.ndarray,
-    transition: np.ndarray,
+    witnesses: Sequence[Witness],
     weights: np.ndarray,
+    groups: np.ndarray,
     *,
     n_bins: int,
-    share: float,
+    n_draws: int,
+    seed: int,
 ) -> np.ndarray:
-    """(n, n_concepts) float64: the concepts' chances, drawn by `share` from the posterior's own towards their reliability.
+    """(n,) float64: what each row adds to the standard error of a mean of calibrated chances, by `n_draws` resamplings of the groups.
 
-    posterior and without_given (n, n_concepts + 1), the last state being none of the concepts; given (n,) int, -1 = none given; transition
-    (n_concepts + 1, n_concepts). Without given concepts the posterior's own chances stay. Rows never sum to more than 1.
+    The rows of one bin err together, so errors of single rows would say nothing of a mean. What is given is each row's covariance with the
+    mean over the rows that are likely to be kept (a chance of 0.5 or more), over the standard deviation of that mean: averaged over those
+    rows it is this deviation, and over others like them it is close. groups (n,) int: copies share one and are drawn together.
     """
-    n_concepts = transition.shape[1]
-    opinion = without_given[:, :n_concepts].argmax(1)
-    rows = np.arange(len(given))
-    used = np.where(given >= 0, weights, 0.0)
-    own = posterior[:, :n_concepts]
-    if used.sum() <= 0:
-        return own
-    curve = fit_reliability(
-        without_given[rows, opinion], opinion == given, transition[-1][opinion], transition[opinion, opinion], used, n_bins=n_bins
-    )
-    chances = (1 - share) * own + share * curve(own)
-    return np.asarray(chances / np.maximum(chances.sum(1, keepdims=True), 1.0))
+    rng = np.random.default_rng(seed)
+    own = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    likely = (weights > 0) & (calibrated(values, posterior, witnesses, weights, n_bins=n_bins) >= 0.5)
+    if not likely.any():
+        return np.zeros(len(values))
+    drawn = [weights * rng.poisson(1.0, own.max() + 1)[own] for _ in range(n_draws)]
+    found = np.stack([calibrated(values, posterior, witnesses, sample, n_bins=n_bins) for sample in drawn])
+    means = found[:, likely].mean(1)
+    spread = float(means.std())
+    if spread <= 0:
+        return np.zeros(len(values))
+    return np.asarray(np.maximum((means - means.mean()) @ (found - found.mean(0)) / (n_draws * spread), 0.0))
+
+
+def _curve_of(witness: Witness, posterior: np.ndarray, used: np.ndarray, n_bins: int) -> Reliability:
+    """The reliability of the opinions that were formed without the witness."""
+    n_concepts = posterior.shape[1] - 1
+    told = witness.votes >= 0
+    emitted = np.bincount(witness.votes[told], weights=used[told], minlength=n_concepts) + 1e-3
+    transition = fit_transition(posterior, witness.votes, used, emitted / emitted.sum(), strength=WITNESS_STRENGTH)
+    rows, opinion = np.arange(len(posterior)), witness.opinions[:, :n_concepts].argmax(1)
+    sure, other = transition[opinion, opinion], 1 - posterior[rows, opinion]
+    chance = ((posterior @ transition)[rows, opinion] - posterior[rows, opinion] * sure) / np.maximum(other, 1e-9)
+    return fit_reliability(witness.opinions[rows, opinion], opinion == witness.votes, chance, sure, used, n_bins=n_bins)

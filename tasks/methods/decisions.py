@@ -21,27 +21,31 @@ def verdicts(given_probability: np.ndarray, off_topic_probability: np.ndarray, h
     return [str(name) if there else None for name, there in zip(names, known, strict=True)]
 
 
-def purity_threshold(confidence: np.ndarray, *, target: float) -> float:
+def purity_threshold(confidence: np.ndarray, *, target: float, errors: np.ndarray | float = 0.0) -> float:
     """The lowest confidence c for which rows of at least c have an expected purity (their mean confidence) of `target`.
 
-    1 where not even the surest rows reach it, so that only certain rows are kept.
+    errors (n,): what each row takes from the mean, for a purity that is reached with certainty and not on average. 1 where not even the
+    surest rows reach it, so that only certain rows are kept.
     """
-    ordered = np.sort(confidence.astype(np.float64))[::-1]
+    order = np.argsort(-confidence.astype(np.float64), kind="stable")
+    ordered, least = confidence.astype(np.float64)[order], (confidence - np.broadcast_to(errors, confidence.shape))[order]
     if not len(ordered):
         return 1.0
-    reached = np.cumsum(ordered) / np.arange(1, len(ordered) + 1) >= target - 1e-9
+    reached = np.cumsum(least) / np.arange(1, len(ordered) + 1) >= target - 1e-9
     last_of_ties = np.append(ordered[:-1] != ordered[1:], True)
     allowed = np.flatnonzero(reached & last_of_ties)
     return float(ordered[allowed[-1]]) if len(allowed) else 1.0
 
 
-def thresholds(confidence: np.ndarray, relabelled: np.ndarray, *, target: float) -> tuple[float, float]:
+def thresholds(confidence: np.ndarray, errors: np.ndarray, relabelled: np.ndarray, *, target: float) -> tuple[float, float]:
     """(threshold, threshold of relabelled rows): the target holds for all rows above the first, and for the relabelled by themselves.
 
-    relabelled (n,) bool: the suggested concept is not the given one. Errors gather there, and a mean over all rows would hide them.
+    relabelled (n,) bool: the suggested concept is not the given one. Mistakes gather there, and a mean over all rows would hide them.
+    errors (n,) as for `purity_threshold`.
     """
-    threshold = purity_threshold(confidence, target=target)
-    return threshold, max(threshold, purity_threshold(confidence[relabelled], target=target))
+    threshold = purity_threshold(confidence, target=target, errors=errors)
+    own = purity_threshold(confidence[relabelled], target=target, errors=errors[relabelled])
+    return threshold, max(threshold, own)
 
 
 def survivors(groups: np.ndarray, confidence: np.ndarray, eligible: np.ndarray, *, rule: str) -> np.ndarray:

@@ -5,6 +5,7 @@ A network's features are its own, so each network's probe is fitted and judged a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,12 +40,14 @@ def fuse(
     n_concepts: int,
     settings: FusionSettings,
     reviewed: np.ndarray | None = None,
+    earlier: Sequence[FoldOutput] = (),
 ) -> Beliefs:
     """Beliefs about every row from the networks' outputs, the given concepts and the texts.
 
     groups (n,) int: copies share one and are never parted between a probe's fit and its judgement; weights (n,): 0 for rows that must
     shape nothing. Outputs have n_concepts targets (a first round) or n_concepts + 1, the last being none of them. reviewed (n,) int: the
-    concept that a person named, -1 = nobody did: EM and probes learn it.
+    concept that a person named, -1 = nobody did: EM and probes learn it. `earlier` are outputs of earlier rounds, of any targets: the
+    probes on their features join in, for networks that were trained apart err apart.
     """
     n = len(given)
     log_probs = gather(outputs, [output.log_probs for output in outputs], n)
@@ -53,13 +56,14 @@ def fuse(
     beliefs = _infer(log_probs, given, texts, weights, settings, reviewed)
     for _ in range(settings.n_rounds):
         believed = taught(beliefs.posterior, reviewed)
-        judged = [_judge(output, believed, beliefs, weights, groups, settings) for output in outputs]
-        log_probs = np.log(np.maximum(gather(outputs, judged, n), 1e-9))
+        everyone = [*outputs, *earlier]
+        judged = [_judge(output, believed, beliefs, weights, groups, settings) for output in everyone]
+        log_probs = np.log(np.maximum(gather(everyone, judged, n), 1e-9))
         beliefs = _infer(log_probs, given, texts, weights, settings, reviewed)
     return beliefs
 
 
-def gather(outputs: list[FoldOutput], values: list[np.ndarray], n: int) -> np.ndarray:
+def gather(outputs: Sequence[FoldOutput], values: list[np.ndarray], n: int) -> np.ndarray:
     """(n, ...) float64: each row's value, the mean of the networks that judged it."""
     total = np.zeros((n, *values[0].shape[1:]))
     count = np.zeros(n)

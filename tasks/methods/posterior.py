@@ -18,13 +18,15 @@ from tasks.methods.text_evidence import Texts, WordModel, fit_words, text_likeli
 class Beliefs:
     """Outcome of the EM. The last state is "none of the concepts".
 
-    posterior (n, K + 1): all signals; without_given (n, K + 1): image and text alone; image (n, K + 1): the image alone, tempered;
+    posterior (n, K + 1): all signals; without_given (n, K + 1): image and text alone; without_text (n, K + 1): image and given concept
+    alone; image (n, K + 1): the image alone, tempered;
     transition (K + 1, K): chance of the given concept by true state; prior (K + 1,). The exponents on the likelihoods of the given concept
     and of the text are below 1 where these err on the same samples as the image does.
     """
 
     posterior: np.ndarray
     without_given: np.ndarray
+    without_text: np.ndarray
     image: np.ndarray
     transition: np.ndarray
     prior: np.ndarray
@@ -79,7 +81,7 @@ def infer(
         raise ValueError(f"n_steps is {n_steps}: the EM needs at least 1 step")
     without_given = _normalised(image * told**text_exponent)
     prior = mean_state(taught(posterior, reviewed), weights)
-    return Beliefs(posterior, without_given, image, transition, prior, words, 1 / scale, given_exponent, text_exponent)
+    return Beliefs(posterior, without_given, without_text, image, transition, prior, words, 1 / scale, given_exponent, text_exponent)
 
 
 def taught(posterior: np.ndarray, reviewed: np.ndarray | None) -> np.ndarray:

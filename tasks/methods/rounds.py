@@ -45,19 +45,22 @@ def network_rounds(
 ) -> tuple[Beliefs, np.ndarray]:
     """(beliefs, word_probs (n, n_words) float64) after one round of fold networks per entry of `rounds`.
 
-    images (n, side, side, 3) uint8; targets (n, n_concepts) of the first round; later ones learn the beliefs of the round before.
+    images (n, side, side, 3) uint8; targets (n, n_concepts) of the first round; later ones learn the beliefs of the round before, and the
+    networks of all rounds so far judge together.
     reviewed (n,) int: the concept that a person named, -1 = nobody did: it is learnt, and not the row's own score.
     """
     n_concepts = targets.shape[1]
-    outputs: list[FoldOutput] = []
+    earlier: list[FoldOutput] = []
     beliefs: Beliefs | None = None
     for number, settings in enumerate(rounds):
         learned = targets if beliefs is None else taught(beliefs.posterior, reviewed).astype(np.float32)
         outputs = out_of_fold_outputs(images, learned, words, folds, settings=settings, seed=seed + 100 * number, progress=progress)
-        beliefs = fuse(outputs, given, texts, weights, groups, n_concepts=n_concepts, settings=fusion, reviewed=reviewed)
+        signals = (outputs, given, texts, weights, groups)
+        beliefs = fuse(*signals, n_concepts=n_concepts, settings=fusion, reviewed=reviewed, earlier=earlier)
+        earlier = [*earlier, *outputs]
     if beliefs is None:
         raise ValueError("no round of networks: give at least one number of epochs")
-    return beliefs, gather(outputs, [output.word_probs for output in outputs], len(given))
+    return beliefs, gather(earlier, [output.word_probs for output in earlier], len(given))
 
 
 def probe_rounds(

@@ -172,6 +172,7 @@ def score_row(row: dict[str, Any]) -> dict[str, Any]:
         "given_probability": row["label_score"],
         "off_topic_probability": 1 - row["ood_score"],
         "suggested_probability": row["confidence"],
+        "confidence_error": 0.0,
     }
     return {**values, **same, **other, "is_label_issue": row["verdict"] == "wrong_concept"}
 

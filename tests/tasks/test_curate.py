@@ -12,7 +12,8 @@ from tests.tasks.small_web import SmallWeb, make_web
 
 
 def params(**changes: Any) -> CurateParams:
-    return CurateParams(**({"target_purity": 0.9, "min_text_score": 0.2, "survivor": "best", "max_imbalance": 10.0} | changes))
+    usual = {"target_purity": 0.9, "certainty": 0.95, "min_text_score": 0.2, "survivor": "best", "max_imbalance": 10.0}
+    return CurateParams(**(usual | changes))
 
 
 @pytest.fixture
@@ -25,7 +26,8 @@ def web(tmp_path) -> SmallWeb:
         sure = 0.03 if truth is None else 0.97
         scores.append(
             {"sample_id": sample_id, "crawl": "alpha", "given_probability": sure if right else 0.01, "off_topic_probability": 1 - sure,
-             "suggested_concept": truth or "moss", "suggested_probability": sure, "confidence": sure, "label_score": 0.5, "ood_score": sure,
+             "suggested_concept": truth or "moss", "suggested_probability": sure, "confidence": sure, "confidence_error": 0.0,
+             "label_score": 0.5, "ood_score": sure,
              "text_score": 0.5, "probe_score": 0.5, "vote_score": 0.5, "confident_score": 0.5, "is_label_issue": False,
              "knn_ood_score": 0.5, "mahalanobis_score": 0.5}
         )  # fmt: skip

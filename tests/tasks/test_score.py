@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from tasks.core.params import SharedParams
 from tasks.core.settings import Settings
 from tasks.methods.learned_calibration import log_loss
-from tasks.score import FusionParams, LearnedParams, NetworkParams, ScoreParams, score
+from tasks.score import CalibrationParams, FusionParams, LearnedParams, NetworkParams, ScoreParams, score
 from tests.tasks.small_web import SmallWeb, make_web
 
 SHARED = SharedParams(seed=0)
@@ -26,8 +26,9 @@ LEARNED = LearnedParams(min_verdicts=60, folds=3, bins=4, l2=0.01, steps=40)
 
 def run(web: SmallWeb, predictor: str, workers: int = 1, learned: LearnedParams = LEARNED) -> list[dict[str, Any]]:
     params = ScoreParams(
-        predictor=predictor, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION, calibration_bins=10,
-        calibration_share=0.5, learned=learned, min_given_share=0.8, covariance_shrinkage=0.1,
+        predictor=predictor, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
+        calibration=CalibrationParams(bins=10, least_text_chance=0.6, draws=5), learned=learned, min_given_share=0.8,
+        covariance_shrinkage=0.1,
     )  # fmt: skip
     if not (web.root / "matches").exists():
         write_matches(web)

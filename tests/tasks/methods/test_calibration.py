@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.methods.calibration import calibrated, fit_reliability, rising
+from tasks.methods.calibration import Witness, calibrated, fit_reliability, rising, standard_errors
 
 
 def test_rising():
@@ -27,8 +27,52 @@ def test_without_rows_the_curve_is_the_diagonal():
     assert curve(np.array([0.0, 0.3, 1.0])) == pytest.approx([0.0, 0.3, 1.0])
 
 
-def test_without_given_concepts_the_posterior_stays():
-    posterior = np.array([[0.6, 0.3, 0.1]])
-    transition = np.array([[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]])
-    found = calibrated(posterior, posterior, np.array([-1]), transition, np.ones(1), n_bins=5, share=0.5)
-    assert found.tolist() == [[0.6, 0.3]]
+def made(n: int = 20000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, Witness]:
+    """(right, too sure beliefs in two concepts or none, a witness that errs in a fifth of the rows): a hundred rows share a level."""
+    rng = np.random.default_rng(seed)
+    level = rng.random(n)
+    truth = rng.integers(0, 2, n)
+    right = rng.random(n) < 0.5 + level / 2
+    opinion = np.where(right, truth, 1 - truth)
+    sure = 0.5 + level**0.3 / 2
+    beliefs = np.zeros((n, 3))
+    beliefs[np.arange(n), opinion], beliefs[np.arange(n), 1 - opinion] = sure, 1 - sure
+    votes = np.where(rng.random(n) < 0.8, truth, 1 - truth)
+    return right, beliefs, Witness(votes, beliefs)
+
+
+def test_a_witness_takes_from_beliefs_that_are_too_sure():
+    right, beliefs, witness = made()
+    # The witness' own errors are judged by beliefs that are right on the whole.
+    posterior = np.where(right[:, None], beliefs.round(), 1 - beliefs.round()) * [1, 1, 0]
+    found = calibrated(beliefs.max(1), posterior, [witness], np.ones(len(right)), n_bins=20)
+    assert (found <= beliefs.max(1)).all()
+
+    def gap(chances: np.ndarray) -> float:
+        """Expected calibration error."""
+        parts = np.array_split(np.argsort(chances), 10)
+        return float(np.mean([abs(chances[part].mean() - right[part].mean()) for part in parts]))
+
+    assert gap(beliefs.max(1)) > 0.12
+    assert gap(found) < 0.06
+
+
+def test_a_witness_who_says_nothing_takes_nothing():
+    beliefs = np.array([[0.6, 0.3, 0.1]])
+    silent = Witness(np.array([-1]), beliefs)
+    assert calibrated(beliefs[:, 0], beliefs, [silent], np.ones(1), n_bins=5).tolist() == [0.6]
+    assert standard_errors(beliefs[:, 0], beliefs, [silent], np.ones(1), np.zeros(1, int), n_bins=5, n_draws=3, seed=0).tolist() == [0.0]
+
+
+def test_errors_add_up_to_the_spread_of_the_mean_over_other_samples():
+    def mean_and_error(seed: int) -> tuple[float, float]:
+        right, beliefs, witness = made(3000, seed)
+        posterior = np.where(right[:, None], beliefs.round(), 1 - beliefs.round()) * [1, 1, 0]
+        heard = (beliefs.max(1), posterior, [witness], np.ones(len(right)))
+        likely = calibrated(*heard, n_bins=10) >= 0.5
+        errors = standard_errors(*heard, np.arange(len(right)), n_bins=10, n_draws=40, seed=0)
+        return float(calibrated(*heard, n_bins=10)[likely].mean()), float(errors[likely].mean())
+
+    found = [mean_and_error(seed) for seed in range(30)]
+    spread = np.std([mean for mean, _ in found])
+    assert 0.6 * spread < np.mean([error for _, error in found]) < 1.7 * spread

@@ -24,9 +24,8 @@ EMBEDDINGS = np.random.default_rng(0).normal(size=(5, 3))
 
 def beliefs(image: np.ndarray, posterior: np.ndarray) -> Beliefs:
     n_concepts = image.shape[1] - 1
-    return Beliefs(
-        posterior, posterior, image, np.full((n_concepts + 1, n_concepts), 1 / n_concepts), posterior.mean(0), WORDS, 1.0, 1.0, 1.0
-    )
+    even = np.full((n_concepts + 1, n_concepts), 1 / n_concepts)
+    return Beliefs(posterior, posterior, posterior, image, even, posterior.mean(0), WORDS, 1.0, 1.0, 1.0)
 
 
 def scores(**changes: object) -> Detected:
