@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from tasks.core.graph import PLACEHOLDER, StageEntry
-from tasks.core.sealed import LOCK
+from tasks.core.sealed import ENTRIES, LOCK, entries
 from tasks.core.snapshots import files_of, locked_outs, object_path
 
 BLOCK = 1 << 24
@@ -32,7 +32,7 @@ def tracked_outs(folder: Path = Path()) -> dict[str, str]:
     """Every path that a lock file or a .dvc file speaks of, and the name of its object."""
     lock = folder / LOCK
     outs = locked_outs(lock.read_text()) if lock.exists() else {}
-    for file in (*folder.glob("*.dvc"), *folder.glob("data/**/*.dvc")):
+    for file in (*folder.glob("*.dvc"), *entries(folder / ENTRIES), *folder.glob("data/**/*.dvc")):
         content = (yaml.safe_load(file.read_text()) or {}) if file.is_file() else {}
         for out in content.get("outs", ()):
             if "md5" in out:

@@ -14,7 +14,7 @@ from tasks.core.errors import SluiceError
 from tasks.core.graph import StageEntry
 from tasks.core.params import sealed_names
 
-ENTRIES = Path("data/sealed")
+ENTRIES = Path("sealed")
 LOCK = Path("dvc.lock")
 
 

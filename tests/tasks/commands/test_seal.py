@@ -107,7 +107,7 @@ def test_an_entry_holds_few_crawls(built: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(seal, "PER_ENTRY", 2)
     assert main(["crawl", "seal", "a"]) == 0
     assert main(["crawl", "seal", "b", "c"]) == 0
-    entries = {path.name: yaml.safe_load(path.read_text()) for path in sorted(Path("data/sealed").iterdir())}
+    entries = {path.name: yaml.safe_load(path.read_text()) for path in sorted(Path("sealed").iterdir())}
     held = {name: sorted({Path(out["path"]).name for out in entry["outs"]}) for name, entry in entries.items()}
     assert held == {"0000.dvc": ["a", "b"], "0001.dvc": ["c"]}
     assert [entry["desc"] for entry in entries.values()] == ["Sealed crawls: a to b", "Sealed crawls: c to c"]
@@ -121,7 +121,7 @@ def test_sealed_data_comes_back_out_of_the_cache(built: Path) -> None:
     assert main(["crawl", "seal", "--keep", "1"]) == 0
     for name in ("crawls", "records", "embeddings"):
         (built / "data" / name / "a/part").unlink()
-    dvc("checkout", "data/sealed/0000.dvc")
+    dvc("checkout", "sealed/0000.dvc")
     assert tables() == before
 
 
@@ -147,7 +147,7 @@ def test_unsealing_gives_the_graph_back(built: Path) -> None:
     assert "made index" not in dvc("repro")
     assert tables() == before
     assert main(["crawl", "unseal", "--all"]) == 0
-    assert not list(Path("data/sealed").iterdir())
+    assert not list(Path("sealed").iterdir())
     dvc("repro")
     assert tables() == before
 
@@ -156,7 +156,7 @@ def test_unsealing_gives_the_graph_back(built: Path) -> None:
 def test_a_killed_run_is_ended_by_the_next_one(built: Path) -> None:
     Path("params.yaml").write_text("crawls: [b, c]\nsealed: [a]\nembed: {format: 1}\n")  # killed after its first step
     assert main(["crawl", "seal", "b"]) == 0
-    outs = [out["path"] for out in yaml.safe_load(Path("data/sealed/0000.dvc").read_text())["outs"]]
+    outs = [out["path"] for out in yaml.safe_load(Path("sealed/0000.dvc").read_text())["outs"]]
     assert outs == [f"data/{table}/{name}" for name in ("a", "b") for table in ("crawls", "embeddings", "records")]
     assert "made" not in dvc("repro")
 

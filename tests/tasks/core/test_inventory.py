@@ -43,9 +43,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     metric.write_text("{}")
     locked = [{"path": "data/records/a", "md5": outs["data/records/a"]}, {"path": str(metric), "md5": name_of("{}")}]
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"ingest@a": {"outs": locked}}}))
-    sealed = {"wdir": "../..", "outs": [{"path": "data/records/b", "md5": outs["data/records/b"]}]}
-    Path("data/sealed").mkdir()
-    Path("data/sealed/0000.dvc").write_text(yaml.safe_dump(sealed))
+    sealed = {"wdir": "..", "outs": [{"path": "data/records/b", "md5": outs["data/records/b"]}]}
+    Path("sealed").mkdir()
+    Path("sealed/0000.dvc").write_text(yaml.safe_dump(sealed))
     Path("dvc.yaml").write_text(GRAPH)
     return store
 

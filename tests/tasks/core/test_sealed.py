@@ -28,8 +28,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text(GRAPH)
     meta = {"deps": {"data/encoder": "e1.dir"}, "params": {"embed": {"format": 1}}}
-    Path("data/sealed").mkdir(parents=True)
-    Path("data/sealed/0000.dvc").write_text(yaml.safe_dump({"outs": [], "meta": meta}))
+    Path("sealed").mkdir(parents=True)
+    Path("sealed/0000.dvc").write_text(yaml.safe_dump({"outs": [], "meta": meta}))
     lock("e1.dir")
 
 
