@@ -31,7 +31,7 @@ from benchmarks.ingest_bounds import memory_by_rows, with_latency, with_silent_h
 from benchmarks.ingest_runs import REPO, WORKERS, Run, crawl_settings, overlay, run_ours, texts, timed
 from benchmarks.nginx import Nginx, nginx
 from benchmarks.peers import peer_python
-from tasks.ingest import bounds_of
+from tasks.ingest_bounds import bounds_of
 from tasks.methods.decoding import decode_upright, encode
 
 PHOTOS = REPO.parent / "shared" / "data" / "photos"

@@ -1,8 +1,9 @@
 """Measure what the frame costs: nothing to do with 12 crawls, one more crawl, nothing to do with a sealed year.
 
-    python -m benchmarks.orchestration [--crawls 12] [--rows 150] [--year 365]
+    python -m benchmarks.orchestration [--crawls 12] [--rows 150] [--latency-ms 200] [--year 365]
 
-Nightly crawls of the demo's kind are served from this process, which counts every request. `increment_share` is the wall time of crawl
+Nightly crawls of the demo's kind are served from this process, which counts every request and answers after a while, as the web does;
+`ingest` has its own manners, four requests at once to a host. `increment_share` is the wall time of crawl
 13 (`crawl add` and `dvc repro`, stages over all crawls included) over that of making all 13 from nothing in a second workspace, whose
 tables should be the same byte for byte. `refetched_rows` counts requests for pages of older crawls meanwhile. The year's crawls hold files
 of a few bytes each, for what DVC does with them depends on their number. Python keeps compiled modules, as it does unless it is told not
@@ -42,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crawls", type=int, default=12, help="nightly crawls before the one that is added (default: 12)")
     parser.add_argument("--rows", type=int, default=150, help="rows per crawl, 100 or more (default: 150)")
+    parser.add_argument("--latency-ms", type=float, default=200.0, help="milliseconds before every answer (default: 200)")
     parser.add_argument("--year", type=int, default=365, help="crawls of the sealed year; 0 leaves it out (default: 365)")
     parser.add_argument("--skip-flow", action="store_true", help="leave Prefect out")
     options = parser.parse_args()
@@ -49,18 +51,30 @@ def main() -> None:
         top = Path(temporary)
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = str(top / "compiled")
-        figures = nights(top, options.crawls, options.rows, flow=not options.skip_flow)
+        figures = nights(top, options.crawls, options.rows, options.latency_ms / 1000, flow=not options.skip_flow)
         if options.year:
             figures |= year(top / "year", options.year)
     print(json.dumps(figures))
 
 
-def nights(top: Path, n_crawls: int, n_rows: int, *, flow: bool) -> dict[str, Any]:
+class SlowWeb(EmbeddedWeb):
+    """A web whose answers take a while."""
+
+    def __init__(self, packed: Path, latency_s: float) -> None:
+        self.latency_s = latency_s
+        super().__init__(packed)
+
+    def _count(self, path: str) -> None:
+        super()._count(path)
+        time.sleep(self.latency_s)
+
+
+def nights(top: Path, n_crawls: int, n_rows: int, latency_s: float, *, flow: bool) -> dict[str, Any]:
     """Build some crawls, do nothing, add one more, seal the old ones."""
     names = [f"night-{number:02d}" for number in range(1, n_crawls + 2)]
     manifests = make_web(top, names, n_rows)
     workspace = fresh_workspace(top / "workspace")
-    with EmbeddedWeb(top / "web.parquet") as web:
+    with SlowWeb(top / "web.parquet", latency_s) as web:
         address = "{}:{}".format(*web.address)
         built_s = clocked(lambda: build(workspace, names[:-1], manifests, address))
         noop_repro_s = nothing_to_do(workspace)
@@ -77,6 +91,7 @@ def nights(top: Path, n_crawls: int, n_rows: int, *, flow: bool) -> dict[str, An
     return {
         "crawls": n_crawls,
         "rows_per_crawl": n_rows,
+        "latency_s": latency_s,
         "noop_repro_s": noop_repro_s,
         "noop_flow_s": noop_flow_s,
         "build_s": round(built_s, 1),

@@ -30,7 +30,7 @@ from tasks.methods.metrics import accuracy, expected_calibration_error, paired_i
 from tasks.methods.pictures import DECODER_ERRORS, square
 from tasks.methods.steps import PARTNER_SEED
 from tasks.methods.training import train
-from tasks.pretrain import PretrainParams
+from tasks.pretrain_params import PretrainParams
 
 SHARED = REPO.parent / "shared" / "data"
 OVERLAY = Path(__file__).with_suffix(".yaml")

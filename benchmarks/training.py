@@ -33,7 +33,8 @@ from tasks.methods import training
 from tasks.methods.arms import COLUMNS, all_concepts, choose_rows, hash_keys
 from tasks.methods.backbones import build_network
 from tasks.methods.batches import Rows, batches
-from tasks.pretrain import PretrainParams, decode
+from tasks.pretrain import decode
+from tasks.pretrain_params import PretrainParams
 
 SHARED = REPO.parent / "shared"
 OVERLAY = Path(__file__).with_suffix(".yaml")

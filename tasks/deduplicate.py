@@ -5,7 +5,6 @@ neighbours in the embedding space. Thumbnails confirm, for on small pictures has
 """
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,22 +15,19 @@ from pydantic import BaseModel, Field, model_validator
 
 from tasks.contracts.duplicates import CONTRACT as DUPLICATES
 from tasks.contracts.pairs import CONTRACT as PAIRS
-from tasks.core.errors import ParamsError, ShardError
 from tasks.core.params import Params, SharedParams
 from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.stage import Metrics, main
-from tasks.core.tables import Artifact, Shard, Sink, Source
+from tasks.core.tables import Artifact, Sink, Source
+from tasks.deduplicate_rows import Rows, read_clean, read_rows, read_thumbnails
 from tasks.methods.cells import train_cells
-from tasks.methods.clean_sets import read_clean_set
 from tasks.methods.copies import (
     CleanPictures,
     Copies,
     Thumbnails,
     clean_copies,
-    describe_pictures,
     distinct_pairs,
     exact_pairs,
-    first_of_content,
     hash_candidates,
     marginless_candidates,
     nearest_copy,
@@ -39,9 +35,7 @@ from tasks.methods.copies import (
     picture_similarity,
     together,
 )
-from tasks.methods.details import MARGINS, marginless_hashes
 from tasks.methods.groups import assign_fold, assign_split, grow_groups
-from tasks.methods.perceptual import SIDE
 from tasks.methods.semdedup import cell_pairs
 from tasks.methods.vectors import pair_similarities
 
@@ -83,24 +77,6 @@ class DeduplicateParams(Params):
     max_detail_zoom: Annotated[float, Field(ge=0, lt=0.5)]
     splits: Shares
     n_folds: Annotated[int, Field(ge=2, le=127)]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The indexed samples in order: ids, crawls, their number, the first row of each content, hashes, and which are large.
-
-    `marginless` (n, c) are zeros for those that aren't.
-    """
-
-    ids: list[str]
-    crawls: list[str]
-    crawl_numbers: np.ndarray
-    digests: list[str]
-    first: np.ndarray
-    hashes: np.ndarray
-    mirrored: np.ndarray
-    marginless: np.ndarray
-    large: np.ndarray
 
 
 def deduplicate(
@@ -148,51 +124,6 @@ def deduplicate(
     return summary(copies, labels, splits, is_leak)
 
 
-def read_rows(records: Source, neighbors: Source, min_detail_side: int) -> Rows:
-    """What the records say of every indexed sample. Raises ShardError for a sample without a record."""
-    order = neighbors.table(["sample_id", "crawl"])
-    ids, crawls = order["sample_id"].combine_chunks(), order["crawl"]
-    n = order.num_rows
-    digests, found = np.full(n, None, object), np.zeros(n, bool)
-    hashes, mirrored = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
-    marginless, large = np.zeros((n, len(MARGINS)), np.uint64), np.zeros(n, bool)
-    for shard in records.shards():
-        table = records.read(shard, ["sample_id", "sha256", "phash", "phash_mirrored", "width", "height", "thumbnail"])
-        places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
-        table = table.filter(pa.array(here))
-        if table["phash"].null_count or table["phash_mirrored"].null_count or table["sha256"].null_count:
-            raise ShardError(f"records of {shard} have indexed samples without hashes: run `dvc repro -f embed index`")
-        digests[places], found[places] = table["sha256"].to_numpy(), True
-        hashes[places], mirrored[places] = table["phash"].to_numpy(), table["phash_mirrored"].to_numpy()
-        large[places] = np.minimum(table["width"].to_numpy(), table["height"].to_numpy()) >= min_detail_side
-        held = table.filter(pa.array(large[places]))
-        marginless[places[large[places]]] = marginless_hashes(as_pictures(held["thumbnail"], held["sample_id"], shard))
-    if not found.all():
-        raise ShardError(f"{n - int(found.sum())} indexed samples have no record, such as {ids[int(np.argmin(found))]}: run `dvc repro`")
-    names = crawls.to_pylist()
-    numbers = np.array([neighbors.crawls.index(name) for name in names], np.int64)
-    contents = digests.tolist()
-    return Rows(ids.to_pylist(), names, numbers, contents, first_of_content(contents), hashes, mirrored, marginless, large)
-
-
-def as_pictures(thumbnails: pa.ChunkedArray, ids: pa.ChunkedArray, shard: Shard) -> np.ndarray:
-    """Thumbnails (m, 32, 32) uint8. Raises ShardError for one of another size."""
-    pictures = np.zeros((len(thumbnails), SIDE, SIDE), np.uint8)
-    for place, data in enumerate(thumbnails.to_pylist()):
-        if data is None or len(data) != SIDE * SIDE:
-            raise ShardError(f"records of {shard}: sample {ids[place]} has no thumbnail of {SIDE} x {SIDE} bytes: ingest it again")
-        pictures[place] = np.frombuffer(data, np.uint8).reshape(SIDE, SIDE)
-    return pictures
-
-
-def locate(sample_ids: pa.ChunkedArray, ids: pa.Array, crawls: pa.ChunkedArray, crawl: str) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of those `sample_ids` that are indexed as samples of `crawl`, and which (n,) bool they are."""
-    places = pc.fill_null(pc.index_in(sample_ids, value_set=ids), -1).to_numpy().astype(np.int64)
-    here = places >= 0
-    here[here] = pc.equal(crawls.take(pa.array(places[here])), crawl).to_numpy()
-    return places[here], here
-
-
 def semantic_candidates(neighbors: Source, vectors: Path, first: np.ndarray, params: DeduplicateParams, seed: int) -> np.ndarray:
     """Candidate pairs (m, 2) of contents near each other in the embedding space: edges of the kNN graph, and SemDeDup's if wanted."""
     least = params.max_near_duplicate_similarity
@@ -214,29 +145,6 @@ def read_neighbor_pairs(neighbors: Source, first: np.ndarray, min_similarity: fl
         others, similarities = (pc.list_flatten(graph[name]).to_numpy() for name in ("neighbors", "similarities"))
         parts.append(neighbor_candidates(positions, others, similarities, first, min_similarity=min_similarity))
     return distinct_pairs(np.concatenate(parts))
-
-
-def read_thumbnails(records: Source, rows: Rows, wanted: np.ndarray) -> Thumbnails:
-    """Thumbnails of the rows `wanted` (ascending) alone: candidates are few, so memory doesn't grow with the crawl."""
-    pictures = np.zeros((len(wanted), SIDE, SIDE), np.uint8)
-    ids = pa.array([rows.ids[row] for row in wanted], pa.string())
-    crawls = pa.chunked_array([pa.array([rows.crawls[row] for row in wanted], pa.string())])
-    for shard in records.shards() if len(wanted) else []:
-        table = records.read(shard, ["sample_id", "thumbnail"])
-        places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
-        table = table.filter(pa.array(here))
-        pictures[places] = as_pictures(table["thumbnail"], table["sample_id"], shard)
-    return Thumbnails(wanted, pictures)
-
-
-def read_clean(folder: Path) -> CleanPictures:
-    """All pictures of all clean sets in the folder. Raises ParamsError for a set that can't be read."""
-    names = {entry.stem if entry.is_file() else entry.name for entry in folder.glob("[!.]*")}
-    try:
-        sets = [read_clean_set(folder, name) for name in sorted(names)]
-        return describe_pictures([image for found in sets if found is not None for image in found.images])
-    except ValueError as error:
-        raise ParamsError(f"params.yaml: clean: {error}") from None
 
 
 def confirmed(

@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,74 +16,31 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks.contracts.fetches import CONTRACT as FETCHES
 from tasks.contracts.records import CONTENT, CONTRACT
-from tasks.core.crawls import EMBEDDED, KNOWN, CrawlSettings, read_blocked, read_settings, web_digest
+from tasks.core.crawls import EMBEDDED, KNOWN, read_blocked, read_settings
 from tasks.core.errors import CrawlError
-from tasks.core.files import digest_of, remove_temporaries, write_atomically
-from tasks.core.forgotten import DETAIL, Forgotten, read_forgotten
-from tasks.core.lanes import Board, Tally, board
+from tasks.core.files import remove_temporaries, write_atomically
+from tasks.core.forgotten import DETAIL, read_forgotten
+from tasks.core.lanes import Tally, board
 from tasks.core.lineage import FETCHES as FETCHES_FOLDER
 from tasks.core.live import watched
-from tasks.core.portions import Portion, read_portions, read_rows, times_refetched
+from tasks.core.portions import read_portions
 from tasks.core.shards import ShardPool
 from tasks.core.stage import Metrics, main
-from tasks.core.tables import Artifact, Shard, Sink, Source
-from tasks.methods.addresses import AddressRules
+from tasks.core.tables import Artifact, Shard, Sink
+from tasks.ingest_bounds import inspection_of, limits_of, make_fetcher
+from tasks.ingest_plan import Job, ShardPlan, is_done, plan_shard, source_of, web_of
 from tasks.methods.breaker import Breaker
-from tasks.methods.decoding import Bounds, load_decoders
-from tasks.methods.fetch import Fetcher
-from tasks.methods.inspection import Inspection
+from tasks.methods.decoding import load_decoders
 from tasks.methods.known import KnownImages
 from tasks.methods.lane import Lane, OpenShard, Work
 from tasks.methods.packing import Outcome, Packing
-from tasks.methods.requests import Fetched, Limits, Request
-from tasks.methods.robots import Robots
-from tasks.methods.safety import in_domains, is_hash, load_scorer
+from tasks.methods.requests import Fetched, Request
+from tasks.methods.safety import in_domains
 from tasks.methods.tars import write_in_order
 from tasks.methods.windows import seconds_until_open
-
-FORMAT = 3  # raised when the same answers of the web would give other bytes
-SITE_WISHES = frozenset({"robots", "ai_txt", "tdm_file"})  # for these a site's own files are read
-VERSION = ("image_id", "fresh", "fetched_at", "etag", "last_modified", "sha256")  # of a known image, in a recipe
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every worker has to know. `connect`: with the address of the embedded web, if there is one; `web`: its digest."""
-
-    folder: Path
-    images: Artifact
-    records: Sink
-    fetches: Sink
-    settings: CrawlSettings
-    connect: Mapping[str, str]
-    web: str | None
-    blocked: frozenset[str]
-    forgotten: Forgotten
-    portions: Sequence[Portion]
-    workers: int
-    board: Board
-
-    def tar(self, shard: Shard) -> Path:
-        return self.images.path / f"{shard.name}.tar"
-
-
-@dataclass(eq=False)
-class ShardPlan:
-    """A shard's rows, the keys of its images, and what it is made from: `recipe` with the images that have moved, `origin` without.
-
-    `hidden`: images that are forgotten; their rows are empty.
-    """
-
-    portion: Portion
-    rows: list[dict[str, Any]]
-    hidden: frozenset[str]
-    keys: dict[str, str]
-    origin: str
-    recipe: str
 
 
 def ingest(crawls: Artifact, images: Artifact, records: Sink, crawl: str, pool: ShardPool) -> Metrics:
@@ -241,127 +197,6 @@ class Ingesting:
         self.details.update(details)
 
 
-def make_fetcher(settings: CrawlSettings, connect: Mapping[str, str], limits: Limits, blocked: frozenset[str]) -> Fetcher:
-    """The fetcher that a crawl's settings ask for."""
-    honoured = frozenset(settings.opt_outs)
-    domains = frozenset(entry for entry in blocked if not is_hash(entry))
-    robots = Robots(settings.user_agent.partition("/")[0], honoured) if honoured & SITE_WISHES else None
-    return Fetcher(
-        limits=limits,
-        agent=f"{settings.user_agent} (+{settings.contact})" if settings.contact else settings.user_agent,
-        rules=AddressRules(frozenset(host.lower() for host in settings.allow_hosts), connect, settings.proxy or None, domains),
-        robots=robots,
-        honoured=honoured,
-    )
-
-
-def limits_of(settings: CrawlSettings, workers: int) -> Limits:
-    """The crawl's bounds for one of `workers` processes: what is open at a time, and what goes per second, is shared out among them."""
-    return Limits(
-        concurrency=max(1, settings.concurrency // workers),
-        per_host_concurrency=max(1, settings.per_host_concurrency // workers),
-        domain_rate=settings.domain_rate / workers,
-        domain_burst=max(1.0, settings.domain_burst / workers),
-        max_pause_s=settings.max_pause_s,
-        max_timeouts=settings.max_host_timeouts,
-        attempts=settings.attempts,
-        backoff_s=settings.backoff_s,
-        deadline_s=settings.deadline_s,
-        max_redirects=settings.max_redirects,
-        max_bytes=settings.max_bytes,
-        bandwidth=settings.megabytes_per_s * 1e6 / workers,
-        windows=tuple(settings.windows),
-        share=workers,
-    )
-
-
-def plan_shard(job: Job, portion: Portion, known: KnownImages) -> ShardPlan:
-    """Read a shard's rows and say what it is made from."""
-    table, hidden = job.forgotten.masked(read_rows(portion))
-    rows = table.to_pylist()
-    keys = {image: f"{portion.shard.name}{place:04d}" for place, image in enumerate(dict.fromkeys(row["image_id"] for row in rows))}
-    origin = origin_of(job.folder, portion, rows, hidden, known, settings=job.settings, web=job.web, blocked=job.blocked)
-    kept = [row for row in rows if row["image_id"] not in portion.moved]
-    return ShardPlan(portion, kept, hidden, keys, origin, recipe_of(origin, portion))
-
-
-def origin_of(
-    folder: Path,
-    portion: Portion,
-    rows: Sequence[Mapping[str, Any]],
-    hidden: frozenset[str],
-    known: KnownImages,
-    *,
-    settings: CrawlSettings,
-    web: str | None,
-    blocked: frozenset[str],
-) -> str:
-    """What a shard of these rows is made from; rows of `hidden` images, which are forgotten, are empty."""
-    images = dict.fromkeys(row["image_id"] for row in rows if row["image_id"] not in hidden)
-    versions = [row for table in known.tables(images, VERSION) for row in table.select(VERSION).to_pylist()]
-    chosen = sorted(settings.model_dump().items())
-    return digest_of(FORMAT, chosen, web, sorted(blocked), times_refetched(folder), portion.shard, rows, versions)
-
-
-def recipe_of(origin: str, portion: Portion) -> str:
-    """The recipe in a shard's record: its origin, and which of its images have moved to a list of retries."""
-    return f"{origin}:{digest_of(*sorted(portion.moved))}" if portion.moved else origin
-
-
-def web_of(folder: Path, settings: CrawlSettings) -> str | None:
-    """The digest of the web that the crawl brings along, if it brings one."""
-    return web_digest(folder) if EMBEDDED in settings.connect.values() else None
-
-
-def is_done(job: Job, plan: ShardPlan) -> bool:
-    """Whether a shard is there as it should be; rows of images that have moved since, and had failed here, are taken out of its record."""
-    shard, moved = plan.portion.shard, plan.portion.moved
-    if not job.tar(shard).is_file():
-        return False
-    if job.records.done(shard, plan.recipe):
-        return True
-    try:
-        found = job.records.recipe(shard) or ""
-    except (OSError, pa.ArrowInvalid):
-        return False
-    if found.partition(":")[0] != plan.origin:
-        return False
-    table = source_of(job.records).read(shard)
-    staying = table.filter(pc.invert(pc.is_in(table["image_id"], value_set=pa.array(sorted(moved), pa.string()))))
-    if staying["status"].to_pylist().count("ok") != table["status"].to_pylist().count("ok") or staying.num_rows != len(plan.rows):
-        return False
-    job.records.write(shard, staying, plan.recipe)
-    return True
-
-
-def bounds_of(settings: CrawlSettings) -> Bounds:
-    """What a picture may be, and how large its stored form."""
-    return Bounds(
-        decoders=settings.decoders,
-        max_pixels=settings.max_pixels,
-        max_side=settings.max_side,
-        shortest=settings.bounded_side == "shortest",
-        memory_mb=settings.decoder_memory_mb,
-    )
-
-
-def inspection_of(settings: CrawlSettings, blocked: frozenset[str], forgotten: Forgotten) -> Inspection:
-    """How the images of a crawl are looked at. Raises CrawlError for a scorer that can't be loaded."""
-    try:
-        scorer = load_scorer(settings.scorer) if settings.scorer else None
-    except ValueError as error:
-        raise CrawlError(str(error)) from None
-    return Inspection(
-        bounds=bounds_of(settings),
-        encoding=settings.encoding,
-        quality=settings.quality,
-        blocked=frozenset(filter(is_hash, blocked)),
-        forgotten=forgotten.digests,
-        verify_hash=settings.verify_hash,
-        scorer=scorer,
-    )
-
-
 def linked(url: str, row: Mapping[str, Any]) -> Fetched:
     """How an image came that an earlier crawl has fetched."""
     at = row["fetched_at"].timestamp() if row["fetched_at"] is not None else 0.0
@@ -398,11 +233,6 @@ def count(records: Sink, shard: Shard) -> tuple[Counter[str], Counter[str]]:
     ok = rows["status"].count("ok")
     counts = {"rows": len(rows["status"]), "images": len(sizes), "ok": ok, "bytes": sum(sizes.values())}
     return Counter(counts), Counter(detail for detail in rows["detail"] if detail is not None)
-
-
-def source_of(sink: Sink) -> Source:
-    """The same table for reading."""
-    return Source(sink.contract, sink.root, sink.crawls, sink.per_crawl, sink.bound_crawl)
 
 
 def remove_leftovers(images: Artifact, tables: Sequence[Sink], shards: Sequence[Shard]) -> None:

@@ -10,15 +10,13 @@ doesn't say what the picture shows: it is for `curate` alone.
 
 import logging
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
 from tasks.contracts.scores import CONTRACT
 from tasks.core.concepts import Concept, load_concepts
-from tasks.core.params import Params, SharedParams
+from tasks.core.params import SharedParams
 from tasks.core.progress import track
 from tasks.core.settings import Settings
 from tasks.core.stage import Metrics, main
@@ -38,71 +36,9 @@ from tasks.methods.samples import ALIGNED, Samples, align, align_samples
 from tasks.methods.suggestions import suggestions, text_scores, word_fit
 from tasks.methods.tars import read_images
 from tasks.methods.text_evidence import Texts, read_texts, text_ratio, text_votes, word_targets
+from tasks.score_params import LearnedParams, ScoreParams
 
 log = logging.getLogger(__name__)
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class NetworkParams(Params):
-    """The fold networks; one round per entry of `epochs`, each learning the beliefs of the one before."""
-
-    epochs: Annotated[list[Count], Field(min_length=1)]
-    side: Annotated[int, Field(ge=8)]
-    widths: Annotated[list[Count], Field(min_length=4, max_length=4)]
-    batch_size: Count
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    word_weight: Annotated[float, Field(ge=0)]
-    max_shift: Annotated[int, Field(ge=0)]
-    precision: Literal["fp32", "bf16"]
-    n_threads: Count
-
-
-class FusionParams(Params):
-    """The EM and its probes."""
-
-    rounds: Annotated[int, Field(ge=0)]
-    steps: Count
-    transition_strength: Positive
-    smoothing: Positive
-    first_empty_share: Share
-    l2: Annotated[float, Field(ge=0)]
-    probe_steps: Count
-    subfolds: Annotated[int, Field(ge=2)]
-
-
-class CalibrationParams(Params):
-    """How far the chances are drawn down to what text and given concept bear out."""
-
-    bins: Count
-    least_text_chance: Share
-    draws: Annotated[int, Field(ge=2)]
-
-
-class LearnedParams(Params):
-    """What is learned of people's verdicts for the confidence."""
-
-    min_verdicts: Count
-    folds: Annotated[int, Field(ge=2)]
-    bins: Count
-    l2: Annotated[float, Field(ge=0)]
-    steps: Count
-
-
-class ScoreParams(Params):
-    """Who judges the rows, how the signals are weighed, and what is suggested."""
-
-    predictor: Literal["network", "probe"]
-    min_word_count: Positive
-    concept_word_count: Annotated[float, Field(ge=0)]
-    network: NetworkParams
-    fusion: FusionParams
-    calibration: CalibrationParams
-    learned: LearnedParams
-    min_given_share: Share
-    covariance_shrinkage: Share
 
 
 @dataclass(frozen=True)

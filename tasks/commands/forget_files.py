@@ -21,7 +21,7 @@ from tasks.core.params import read_params
 from tasks.core.portions import RETRIES, read_portions, read_rows
 from tasks.core.tables import RECIPE, TABLE, layout
 from tasks.index import INDEX, ROWS, VECTORS
-from tasks.ingest import origin_of, recipe_of, web_of
+from tasks.ingest_plan import origin_of, recipe_of, web_of
 from tasks.methods.forgetting import Wanted, emptied, graph_without, hits, shifted, telling_columns, without
 from tasks.methods.known import KnownImages
 from tasks.methods.search import read_index, remove_rows, write_index

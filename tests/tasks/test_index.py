@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks import index as stage
+from tasks import index_rows
 from tasks.contracts.embeddings import CONTRACT as EMBEDDINGS
 from tasks.contracts.neighbors import CONTRACT as NEIGHBORS
 from tasks.core.errors import ContractError, MemoryCeilingError, ParamsError
@@ -66,7 +67,8 @@ def test_positions_follow_crawls_then_ids_and_repeats_are_kept_once(tmp_path):
 
 
 def test_long_crawls_are_cut_into_shards_and_equal_bytes_come_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "ROWS_PER_SHARD", 40)
+    for module in (stage, index_rows):
+        monkeypatch.setattr(module, "ROWS_PER_SHARD", 40)
     embed(tmp_path, "beta", "00000", [f"{number:03d}" for number in range(100)])
     stale = tmp_path / "neighbors/crawl=beta/00009.parquet"
     _, rows = run(tmp_path)

@@ -27,7 +27,8 @@ from tasks.core.tables import Artifact, Shard, Sink, Source
 from tasks.methods.checkpoints import read_model
 from tasks.methods.inference import predict
 from tasks.methods.tars import Entry, write_images
-from tasks.pretrain import PretrainParams, decode, pretrain
+from tasks.pretrain import decode, pretrain
+from tasks.pretrain_params import PretrainParams
 from tests.conftest import REPO
 
 CONCEPTS = ("lying", "standing")

@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 from tasks.core.params import SharedParams
 from tasks.core.settings import Settings
 from tasks.methods.learned_calibration import log_loss
-from tasks.score import CalibrationParams, FusionParams, LearnedParams, NetworkParams, ScoreParams, score
+from tasks.score import score
+from tasks.score_params import CalibrationParams, FusionParams, LearnedParams, NetworkParams, ScoreParams
 from tests.tasks.small_web import SmallWeb, make_web
 
 SHARED = SharedParams(seed=0)
