@@ -12,9 +12,9 @@ import yaml
 from tests.conftest import REPO
 
 DEPLOY = REPO / "deploy"
-FILES = [REPO / "prefect.yaml", DEPLOY / "kubernetes.yaml", DEPLOY / "ecs.yaml"]
+FILES = [REPO / "prefect.yaml", DEPLOY / "kubernetes.yaml", DEPLOY / "ecs.yaml", DEPLOY / "ray.yaml"]
 SECRET = re.compile(r"(?i)(password|secret|token|auth_string|api_key|access_key)")
-INSTRUCTIONS = {"FROM", "SHELL", "RUN", "ENV", "WORKDIR", "COPY", "USER", "ENTRYPOINT", "CMD"}
+INSTRUCTIONS = {"ARG", "FROM", "SHELL", "RUN", "ENV", "WORKDIR", "COPY", "USER", "ENTRYPOINT", "CMD"}
 
 
 def deployments(path: Path) -> dict[str, dict]:
@@ -48,6 +48,24 @@ def test_the_templates_deploy_what_prefect_yaml_deploys(path):
     for name, found in ours.items():
         assert theirs[f"{name}-{path.stem}"]["entrypoint"] == found["entrypoint"]
         assert theirs[f"{name}-{path.stem}"]["parameters"] == found["parameters"]
+
+
+def test_a_ray_job_knows_its_cluster():
+    for found in deployments(DEPLOY / "ray.yaml").values():
+        assert found["work_pool"]["job_variables"]["env"].keys() == {"SLUICE_POOL", "RAY_ADDRESS"}
+        assert found["work_pool"]["job_variables"]["env"]["SLUICE_POOL"] == "ray"
+
+
+def test_all_nodes_of_a_ray_cluster_see_the_workspace_in_one_place():
+    cluster = yaml.safe_load((DEPLOY / "raycluster.yaml").read_text())["spec"]
+    claim = "persistentVolumeClaim"
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["volumeMounts"] == [{"name": pod["volumes"][0]["name"], "mountPath": container["workingDir"]}]
+        assert pod["volumes"][0][claim] == {"claimName": "sluice-workspace"}
+        assert container["securityContext"]["runAsNonRoot"] is True
+    assert cluster["workerGroupSpecs"][0]["minReplicas"] <= cluster["workerGroupSpecs"][0]["replicas"]
 
 
 def test_the_trigger_waits_for_the_event_that_the_watch_emits():
