@@ -23,6 +23,7 @@ from tasks.methods.reasons import Reason
 from tasks.methods.reviews import Verdict, applied, believed
 
 log = logging.getLogger(__name__)
+INTERVAL = NormalDist().inv_cdf(0.975)  # standard errors on each side of an interval of 95 %
 RECORD_COLUMNS = [
     "sample_id", "image_id", "crawl", "shard", "key", "url", "alt_text", "concept", "page_url", "status", "detail", "sha256", "bytes",
     "format", "width", "height", "original_width", "original_height",
@@ -73,8 +74,9 @@ def curate(
     tunable = tunable if tunable.any() else alive
     relabelled = np.asarray(pc.fill_null(pc.not_equal(rows["concept"], rows["suggested_concept"]), False).to_numpy(), bool)
     unsaid = np.array([found is None for found in reviewed], bool)
-    errors = NormalDist().inv_cdf(params.certainty) * np.where(unsaid, np.nan_to_num(numbers(rows, "confidence_error")), 0.0)
-    threshold, relabel_threshold = thresholds(confidence[tunable], errors[tunable], relabelled[tunable], target=params.target_purity)
+    errors = np.where(unsaid, np.nan_to_num(numbers(rows, "confidence_error")), 0.0)
+    margins = NormalDist().inv_cdf(params.certainty) * errors
+    threshold, relabel_threshold = thresholds(confidence[tunable], margins[tunable], relabelled[tunable], target=params.target_purity)
     flags = {Reason.LEAK: leaks, Reason.DUPLICATE: scored & ~leaks & ~alive & ~rejected, Reason.REJECTED: rejected}
     flags |= {
         reason: mask & scored & ~settled
@@ -169,7 +171,7 @@ def metrics(
     agreeing = _taken(matched["matched_concept"], places(kept["sample_id"], matched["sample_id"]))
     agreement = pc.mean(pc.cast(pc.equal(agreeing, kept["curated_concept"]), pa.int8())).as_py()
     purity = round(float(confidence[keep].mean()), 6) if keep.any() else None
-    error = float(errors[keep].mean()) if keep.any() else 0.0
+    error = INTERVAL * float(errors[keep].mean()) if keep.any() else 0.0
     return {
         "rows": table.num_rows,
         "kept": int(keep.sum()),

@@ -180,7 +180,10 @@ def score_table(
     n_concepts, everyone, trained = len(names), np.arange(len(samples.given)), samples.weights > 0
     has_concept = samples.given >= 0
     suggested = suggestions(beliefs.posterior[:, :n_concepts], samples.given, min_given_share=params.min_given_share)
-    witnesses = (Witness(text_says, beliefs.without_text), Witness(samples.given, beliefs.without_given))
+    # Most opinions repeat the given concept; how far the others can be trusted, only their like tell.
+    kinds = (beliefs.without_text[:, :n_concepts].argmax(1) != samples.given).astype(int)
+    asked = (suggested != samples.given).astype(int)
+    witnesses = (Witness(text_says, beliefs.without_text, kinds, asked), Witness(samples.given, beliefs.without_given))
     heard = (beliefs.posterior[everyone, suggested], beliefs.posterior, witnesses, samples.weights)
     chances = calibrated(*heard, n_bins=params.calibration.bins)
     errors = standard_errors(*heard, samples.groups, n_bins=params.calibration.bins, n_draws=params.calibration.draws, seed=seed)

@@ -84,10 +84,16 @@ def _bins(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.ndarray:
 
 
 class Witness(NamedTuple):
-    """Who checks opinions that were formed without him: votes (n,) int, -1 = says nothing; opinions (n, n_concepts + 1)."""
+    """Who checks opinions that were formed without him: votes (n,) int, -1 = says nothing; opinions (n, n_concepts + 1).
+
+    kinds (n,) int: the kind of each row's opinion, and asked (n,) int the kind of the chance that is to be calibrated; each is held against
+    opinions of its own kind. None: all are of one.
+    """
 
     votes: np.ndarray
     opinions: np.ndarray
+    kinds: np.ndarray | None = None
+    asked: np.ndarray | None = None
 
 
 def calibrated(values: np.ndarray, posterior: np.ndarray, witnesses: Sequence[Witness], weights: np.ndarray, *, n_bins: int) -> np.ndarray:
@@ -97,11 +103,14 @@ def calibrated(values: np.ndarray, posterior: np.ndarray, witnesses: Sequence[Wi
     judged; weights (n,), 0 = shapes nothing. Each witness tells how far opinions at a level are right that were formed without it, and
     the chances are drawn down to that, one witness after the other: beliefs that join signals which err together are too sure.
     """
-    found = np.asarray(values, np.float64)
+    found = np.array(values, np.float64)
+    alike = np.zeros(len(found), np.int64)
     for witness in witnesses:
-        used = np.where(witness.votes >= 0, weights, 0.0)
-        if used.sum() > 0:
-            found = np.minimum(found, _curve_of(witness, posterior, used, n_bins)(found))
+        kinds, asked = (alike if given is None else given for given in (witness.kinds, witness.asked))
+        for kind in np.unique(asked):
+            used, mine = np.where((witness.votes >= 0) & (kinds == kind), weights, 0.0), asked == kind
+            if used.sum() > 0:
+                found[mine] = np.minimum(found[mine], _curve_of(witness, posterior, used, n_bins)(found[mine]))
     return found
 
 
@@ -139,7 +148,7 @@ def standard_errors(
 def _curve_of(witness: Witness, posterior: np.ndarray, used: np.ndarray, n_bins: int) -> Reliability:
     """The reliability of the opinions that were formed without the witness."""
     n_concepts = posterior.shape[1] - 1
-    told = witness.votes >= 0
+    told = used > 0
     emitted = np.bincount(witness.votes[told], weights=used[told], minlength=n_concepts) + 1e-3
     transition = fit_transition(posterior, witness.votes, used, emitted / emitted.sum(), strength=WITNESS_STRENGTH)
     rows, opinion = np.arange(len(posterior)), witness.opinions[:, :n_concepts].argmax(1)

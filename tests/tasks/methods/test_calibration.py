@@ -57,6 +57,19 @@ def test_a_witness_takes_from_beliefs_that_are_too_sure():
     assert gap(found) < 0.06
 
 
+def test_each_kind_is_held_against_its_own():
+    right, beliefs, witness = made()
+    posterior = np.where(right[:, None], beliefs.round(), 1 - beliefs.round()) * [1, 1, 0]
+    kinds = (np.arange(len(right)) % 2).astype(int)
+    votes = np.where(kinds == 1, -1, witness.votes)  # of the second kind the witness says nothing
+    apart = Witness(votes, beliefs, kinds, kinds)
+    found = calibrated(beliefs.max(1), posterior, [apart], np.ones(len(right)), n_bins=20)
+    assert (found[kinds == 1] == beliefs.max(1)[kinds == 1]).all()
+    alone = Witness(votes[kinds == 0], beliefs[kinds == 0])
+    expected = calibrated(beliefs.max(1)[kinds == 0], posterior[kinds == 0], [alone], np.ones(int((kinds == 0).sum())), n_bins=20)
+    assert found[kinds == 0] == pytest.approx(expected)
+
+
 def test_a_witness_who_says_nothing_takes_nothing():
     beliefs = np.array([[0.6, 0.3, 0.1]])
     silent = Witness(np.array([-1]), beliefs)
