@@ -99,7 +99,9 @@ def test_a_pretrained_model_is_adapted_to_the_crawl(web: SmallWeb, trained: tupl
     assert prepared(web, tmp_path / "again", **how) == metrics
 
 
-def test_copies_of_a_picture_share_their_texts_if_asked_to(web: SmallWeb, trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_copies_of_a_picture_share_their_texts_if_asked_to(tmp_path: Path) -> None:
+    web = make_web(tmp_path, n_rows=60)
+    web.write("records", [row | {"sha256": "0" * 64} for row in web.source("records").table().to_pylist()])
     metrics = prepared(web, tmp_path / "out", join_copies=True, epochs=1, batch_size=256)
     assert metrics["losses"] != prepared(web, tmp_path / "apart", epochs=1, batch_size=256)["losses"]
 
