@@ -80,21 +80,25 @@ def test_a_second_start_finds_the_first(site):
     assert server.start(site.home) == site.url
 
 
-def test_rebuild_makes_everything(site):
+@pytest.fixture(scope="module")
+def rebuilt(site):
+    """The run that made everything."""
     run = site.run("rebuild/rebuild")
     assert site.wait(run)[0] == "COMPLETED"
+    return run
+
+
+def test_rebuild_makes_everything(site, rebuilt):
     assert (site.folder / "data/index").read_text() == "index(validate(ingest(old rows)))"
-    kinds = {found["type"]: found for found in site.artifacts(run)}
+    kinds = {found["type"]: found for found in site.artifacts(rebuilt)}
     assert float(kinds["progress"]["data"]) == 100
     assert "validate@old" in str(kinds["table"]["data"])
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
-def test_a_run_is_seen_in_prefects_own_pages(site, tmp_path):
+def test_a_run_is_seen_in_prefects_own_pages(site, rebuilt, tmp_path):
     stages = ["ingest@old", "validate@old", "index", "catalog"]
-    run = site.run("rebuild/rebuild")
-    assert site.wait(run)[0] == "COMPLETED"
-    found = asyncio.run(look(site.url.removesuffix("/api"), run, stages, tmp_path))
+    found = asyncio.run(look(site.url.removesuffix("/api"), rebuilt, stages, tmp_path))
     assert found == {"state": True, "graph": True, "tasks": stages, "progress": True, "table": True, "foreign": []}
     assert all(path.stat().st_size > 20_000 for path in tmp_path.iterdir())
 
@@ -118,19 +122,6 @@ def test_three_crawls_that_arrive_one_after_the_other_become_three_versions(site
     assert "Data and pipelines are up to date" in site.dvc("repro")
 
 
-def test_of_two_refreshes_started_at_once_one_waits_for_the_other(site, reader):
-    before, runs = versions(site), []
-    for name in ("one", "two"):
-        (site.folder / f"{name}.csv").write_text(f"{name} rows")
-        runs.append(site.run("refresh/refresh", name=name, manifest=f"{name}.csv"))
-    assert [site.wait(run)[0] for run in runs] == ["COMPLETED", "COMPLETED"]
-    after = versions(site)[len(before) :]
-    assert [sorted(crawls[len(before[-1]) :]) for crawls in after] in ([["one"], ["one", "two"]], [["two"], ["one", "two"]])
-    inner = " ".join(f"validate(ingest({name} rows))" for name in sorted(after[-1]))
-    assert (site.folder / "versions/current/data/curated/samples.txt").read_text() == f"curate(index({inner}))"
-    assert reader == []
-
-
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -149,6 +140,19 @@ def test_poisoned_crawls_are_refused_with_the_reason(site, text, reason):
     assert wait_for(lambda: not site.running(), 60)
     assert git(site.folder / REFRESH, "status", "--porcelain") == ""
     assert not list((site.folder / REFRESH / "data").glob("*/bad"))
+
+
+def test_of_two_refreshes_started_at_once_one_waits_for_the_other(site, reader):
+    before, runs = versions(site), []
+    for name in ("one", "two"):
+        (site.folder / f"{name}.csv").write_text(f"{name} rows")
+        runs.append(site.run("refresh/refresh", name=name, manifest=f"{name}.csv"))
+    assert [site.wait(run)[0] for run in runs] == ["COMPLETED", "COMPLETED"]
+    after = versions(site)[len(before) :]
+    assert [sorted(crawls[len(before[-1]) :]) for crawls in after] in ([["one"], ["one", "two"]], [["two"], ["one", "two"]])
+    inner = " ".join(f"validate(ingest({name} rows))" for name in sorted(after[-1]))
+    assert (site.folder / "versions/current/data/curated/samples.txt").read_text() == f"curate(index({inner}))"
+    assert reader == []
 
 
 def test_cancelled_leaves_no_process_and_the_next_run_works(site):
