@@ -83,20 +83,9 @@ def test_an_experiment_of_dvc_shows_what_another_threshold_gives(finished, tmp_p
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("tmp", "__pycache__"))
     git(folder, "add", "--all")
     git(folder, "commit", "-q", "--allow-empty", "-m", "Built")
-    for purity in (0.3, 0.9):
-        dvc = [
-            sys.executable,
-            "-m",
-            "dvc",
-            "exp",
-            "run",
-            "--name",
-            f"purity-{purity:.0%}"[:-1],
-            "-S",
-            f"curate.target_purity={purity}",
-            "curate",
-        ]
-        done = subprocess.run(dvc, cwd=folder, capture_output=True, text=True, env=environment(folder))
+    for name, purity in (("loose", 0.3), ("strict", 0.9)):
+        command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name, "-S", f"curate.target_purity={purity}", "curate"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment(folder))
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
         assert ran(done.stdout) in ([], ["curate"])
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json"]
