@@ -84,8 +84,8 @@ def _note(event: dict[str, Any], seen: Visit) -> None:
 class Tab:
     """A tab of a fresh browser that goes to pages, presses keys and looks."""
 
-    def __init__(self, call: Any, events: list[dict[str, Any]]) -> None:
-        self.call, self.events = call, events
+    def __init__(self, call: Any, events: list[dict[str, Any]], patience_s: float) -> None:
+        self.call, self.events, self.patience_s = call, events, patience_s
 
     async def go(self, address: str) -> None:
         """Open an address and wait until it is loaded."""
@@ -93,8 +93,8 @@ class Tab:
         await self.find("document.readyState === 'complete' && document.body !== null")
 
     async def find(self, expression: str) -> Any:
-        """The value of an expression as soon as it is something. Raises TimeoutError after ten seconds of nothing."""
-        for _ in range(100):
+        """The value of an expression as soon as it is something. Raises TimeoutError when the patience is at its end."""
+        for _ in range(int(10 * self.patience_s)):
             with contextlib.suppress(RuntimeError):  # the page may just be changing
                 answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
                 if value := answer["result"].get("value"):
@@ -138,13 +138,13 @@ class Tab:
 
 
 @contextlib.asynccontextmanager
-async def open_tab() -> AsyncIterator[Tab]:
-    """A tab that watches requests and the console."""
+async def open_tab(patience_s: float = 10.0) -> AsyncIterator[Tab]:
+    """A tab that watches requests and the console, and waits so long for what it looks for."""
     async with _tab() as (call, events):
         for domain in ("Page", "Network", "Log", "Runtime", "DOM"):
             await call(f"{domain}.enable")
         await _size(call, WIDTH, HEIGHT)
-        yield Tab(call, events)
+        yield Tab(call, events, patience_s)
 
 
 @contextlib.asynccontextmanager

@@ -9,11 +9,12 @@ SHOWN = "document.body.innerText.includes({text!r})"
 CHOSEN = "(document.querySelector('li#{tab}.p-tab__active') || (document.querySelector('li#{tab}').click(), null)) !== null"
 DRAWN = "[...document.querySelectorAll('canvas')].some(canvas => canvas.width > 300 && canvas.height > 100)"
 HTTP = ("http:", "https:")
+PATIENCE_SECONDS = 90.0  # pages of some megabytes of script, on a machine at work
 
 
 async def look(address: str, run: str, stages: list[str], shots: Path) -> dict[str, Any]:
     """Graph, tasks and artifacts of a completed run that had these stages; leaves two screenshots, and says what was there."""
-    async with open_tab() as tab:
+    async with open_tab(PATIENCE_SECONDS) as tab:
         await tab.go(f"{address}/runs/flow-run/{run}")
         found = {"state": await tab.find(SHOWN.format(text="Completed")), "graph": await tab.find(DRAWN)}
         await tab.find(CHOSEN.format(tab="task-runs"))
