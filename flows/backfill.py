@@ -12,8 +12,8 @@ from pathlib import Path
 from flows.inbox import Arrival, move_out, unfinished, waiting
 from flows.lock import workspace_lock
 from flows.orchestrator import flow, get_run_logger, run_here, run_stages
-from flows.refresh import CrawlRefused, clear, make_own, own_stages, register, with_changed
-from flows.stages import read_graph
+from flows.refresh import CrawlRefused, clear, failed_too_often, make_own, own_stages, register, with_changed
+from flows.stages import StageFailed, read_graph
 from flows.worktree import has_notes, open_worktree
 from tasks.core.errors import CrawlError, Refused
 from tasks.core.git import head, main_workspace
@@ -77,8 +77,9 @@ def taken_in(queue: list[Arrival], timeout_minutes: float | None) -> tuple[list[
             try:
                 register(arrival)
                 make_own(arrival, timeout_minutes)
-            except CrawlRefused as error:
-                refusals.append(take_back([arrival], str(error), head(Path())))
+            except (CrawlRefused, StageFailed) as error:
+                sentence = failed_too_often(arrival, error) if isinstance(error, StageFailed) else str(error)
+                refusals.append(take_back([arrival], sentence, head(Path())))
                 continue
             commit_all(Path(), f"Take in crawl '{arrival.name}'")
         taken.append(arrival)

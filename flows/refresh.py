@@ -22,6 +22,8 @@ from tasks.core.publishing import branch_commit, publish, settle
 from tasks.core.versions import Version, published_version
 from tasks.core.worktrees import REFRESH, REFRESH_LOCK, checkout, commit_all
 
+MAX_FAILURES = 3
+
 
 class CrawlRefused(SluiceError):
     """A new crawl was not taken in; the published version is as it was before."""
@@ -35,7 +37,7 @@ def refresh(
     options: list[str] | None = None,
     wait_minutes: float = 0.0,
     timeout_minutes: float | None = None,
-    max_failures: int = 3,
+    max_failures: int = MAX_FAILURES,
 ) -> None:
     """Take in the crawl `name` from `manifest`, or, without them, every manifest that waits in `inbox`; each gives a version.
 
@@ -77,17 +79,20 @@ def settled(arrival: Arrival, timeout_minutes: float | None, max_failures: int) 
     except CrawlRefused as error:
         return refused(arrival, str(error))
     except StageFailed as error:
-        arrival = replace(arrival, failures=arrival.failures + 1)
-        if arrival.failures < max_failures:
-            arrival.write()
-            raise
-        return refused(
-            arrival, f"crawl '{arrival.name}' was refused: with it the dataset could not be made, {arrival.failures} times: {error}"
-        )
+        return refused(arrival, failed_too_often(arrival, error, max_failures))
     move_out(arrival, "done")
     arrival.forget()
     get_run_logger().info("published %s with crawl '%s': %d of %d rows kept", version.tag, arrival.name, version.kept, version.rows)
     return ""
+
+
+def failed_too_often(arrival: Arrival, error: StageFailed, max_failures: int = MAX_FAILURES) -> str:
+    """Count one more failure with this crawl, and raise it; from the last one that is allowed on, the sentence that refuses the crawl."""
+    counted = replace(arrival, failures=arrival.failures + 1)
+    if counted.failures < max_failures:
+        counted.write()
+        raise error
+    return f"crawl '{arrival.name}' was refused: with it the dataset could not be made, {counted.failures} times: {error}"
 
 
 def take_in(arrival: Arrival, timeout_minutes: float | None) -> Version:

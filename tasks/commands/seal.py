@@ -1,6 +1,6 @@
 """Seal: merge old crawls into few entries of the graph, so that a year of nightly crawls costs DVC no more than a handful; or open them.
 
-Nothing is moved, made or fetched: only params.yaml, dvc.lock and the entries, sealed, change. A killed run is ended by the next one.
+Nothing is moved, made or fetched: only params.yaml, dvc.lock and the entries in `sealed` change. A killed run is ended by the next one.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from flows import backfill as module
 from flows import refresh as door
 from flows.backfill import backfill
 from flows.refresh import CrawlRefused, refresh
-from flows.stages import StageFailed
+from flows.stages import StageCut, StageFailed
 from tasks.core.versions import list_versions
 from tests.flows import test_refresh
 from tests.flows.workspace import git
@@ -112,6 +112,25 @@ def test_what_the_gates_refuse_is_taken_back_as_a_whole(ran, drop, workspace, si
     assert crawls_of(workspace) == [["old", "good"]]
     assert git(site, "rev-parse", "HEAD") == git(workspace, "rev-parse", "published")
     assert sorted(path.name for path in (workspace / "inbox/refused").glob("*.csv")) == ["a.csv", "b.csv"]
+
+
+def test_a_crawl_whose_stage_always_crashes_does_not_hold_the_others_up_for_ever(ran, drop, workspace, monkeypatch):
+    drop("a.csv", "a rows")
+    drop("b.csv", "b rows")
+    whole = door.run_stages
+
+    def crashing(wanted, timeout_minutes=None):
+        if "validate@a" in wanted:
+            raise StageCut("ended with 255: exited with -9")
+        whole(wanted)
+
+    monkeypatch.setattr(door, "run_stages", crashing)
+    for _ in range(door.MAX_FAILURES - 1):
+        with pytest.raises(StageCut):
+            backfill.fn(folder="inbox")
+    with pytest.raises(CrawlRefused, match="crawl 'a' was refused: with it the dataset could not be made, 3 times: ended with 255"):
+        backfill.fn(folder="inbox")
+    assert crawls_of(workspace) == [["old", "b"]]
 
 
 def test_a_stage_over_all_that_fails_is_tried_again(ran, drop, workspace, monkeypatch):

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from tasks.core.errors import DeviceError, MemoryCeilingError, ParamsError
-from tasks.core.settings import Settings, read_settings, turn_telemetry_off
+from tasks.core.settings import Settings, prepare_environment, read_settings, turn_telemetry_off
 
 
 def test_settings_come_from_the_environment(monkeypatch):
@@ -13,6 +13,15 @@ def test_settings_come_from_the_environment(monkeypatch):
     assert read_settings() == Settings(pool="serial", workers=3, device="cpu")
     monkeypatch.setenv("SLUICE_MEMORY_GB", "1.5")
     assert read_settings().memory_gb == 1.5
+
+
+def test_ray_starts_its_workers_as_its_nodes_do_unless_told_otherwise(monkeypatch):
+    monkeypatch.delenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", raising=False)
+    prepare_environment()
+    assert os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "1")
+    prepare_environment()
+    assert os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "1"
 
 
 @pytest.mark.parametrize(
