@@ -1,6 +1,6 @@
 """Curate a packed crawl from the network to the decision, and score the result against its truth.
 
-    python -m benchmarks.curation DIR [--params FILE] [--clean DIR] [--keep DIR]
+    python -m benchmarks.curation DIR [--params FILE] [--clean DIR] [--seed N] [--keep DIR]
 
 DIR holds images.parquet (path, bytes), manifest.parquet, truth.parquet and concepts.yaml. The crawl is served over loopback
 HTTP and goes through the graph from `ingest` to `curate` in a scratch copy of the project with two workers. The truth is read
@@ -36,19 +36,20 @@ def main() -> None:
     parser.add_argument("dir", type=Path, metavar="DIR")
     parser.add_argument("--params", type=Path, default=OVERLAY, help="params that replace the project's, section by section, key by key")
     parser.add_argument("--clean", type=Path, help="folder of clean test sets whose copies are looked for in the crawl")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice in the graph")
     parser.add_argument("--keep", type=Path, help="make the scratch copy here and leave it, for benchmarks.training")
     parser.add_argument("--scorer", type=Path, default=REPO.parent / "shared" / "tools" / "score.py")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sluice-curation-") as temporary:
         workspace = (options.keep or Path(temporary) / "workspace").resolve()
-        print(json.dumps(curate(options.dir.resolve(), workspace, options.params, options.clean, options.scorer.resolve())))
+        print(json.dumps(curate(options.dir.resolve(), workspace, options.params, options.clean, options.scorer.resolve(), options.seed)))
 
 
-def curate(crawl: Path, workspace: Path, overlay: Path, clean: Path | None, scorer: Path) -> dict[str, Any]:
+def curate(crawl: Path, workspace: Path, overlay: Path, clean: Path | None, scorer: Path, seed: int = 0) -> dict[str, Any]:
     """Run the graph on a packed crawl in `workspace` and return the scorer's figures with each stage's costs."""
     copy_project(workspace)
     name = re.sub(r"[^a-z0-9_-]", "-", crawl.name.lower())
-    bring(crawl, name, workspace, overlay, clean)
+    bring(crawl, name, workspace, overlay, clean, seed)
     host = urlsplit(pq.read_table(crawl / "manifest.parquet", columns=["url"])["url"][0].as_py()).hostname
     began = time.monotonic()
     with EmbeddedWeb(crawl / "images.parquet") as web:
@@ -61,7 +62,7 @@ def curate(crawl: Path, workspace: Path, overlay: Path, clean: Path | None, scor
     )
     runs = [run for run in read_runs(workspace / ".sluice/runs") if run["status"] == "completed"]
     stages = {run["stage"]: {"seconds": run["seconds"], "peak_memory_mb": run["peak_memory_mb"]} for run in runs}
-    return {"crawl": crawl.name, "seconds": round(seconds, 1), **json.loads(scored.stdout), "stages": stages}
+    return {"crawl": crawl.name, "seed": seed, "seconds": round(seconds, 1), **json.loads(scored.stdout), "stages": stages}
 
 
 def copy_project(workspace: Path) -> None:
@@ -79,7 +80,7 @@ def copy_project(workspace: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=workspace, check=True)
 
 
-def bring(crawl: Path, name: str, workspace: Path, overlay: Path, clean: Path | None) -> None:
+def bring(crawl: Path, name: str, workspace: Path, overlay: Path, clean: Path | None, seed: int) -> None:
     """Replace the demo by the packed crawl: its concepts, its params."""
     for file in (workspace / "data/concepts").glob("*.yaml"):
         file.unlink()
@@ -87,7 +88,7 @@ def bring(crawl: Path, name: str, workspace: Path, overlay: Path, clean: Path | 
     yaml = YAML()
     params = yaml.load(workspace / "params.yaml")
     merge(params, yaml.load(overlay))
-    params["crawls"], params["demos"] = [], []
+    params["crawls"], params["demos"], params["shared"]["seed"] = [], [], seed
     params["prepare_encoder"]["crawl"] = name
     empty = workspace / "data/clean"
     empty.mkdir(parents=True, exist_ok=True)

@@ -12,14 +12,15 @@ from tasks.core.concepts import load_concepts
 from tasks.methods.alignment import codes, matrix, places
 from tasks.methods.prototypes import normalized
 from tasks.methods.samples import ALIGNED, Samples, align, align_samples
-from tasks.score import named_words
+from tasks.score_rows import named_words
 
 SCORED = ("label_score", "ood_score", "confidence", "text_score")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """n samples: names of the K concepts; words of each state; alt_texts, urls (n,); matched (n, K) chances by prototypes; text_embeddings
+    """n samples: names of the K concepts; words of each state; alt_texts, urls (n,); matched (n, K) chances by prototypes; other_sense (n,)
+    chances of another sense of the word, NaN = it has none, and senses (S,), the concepts whose word has one; text_embeddings
     (n, d), zero without a text; text_prototypes (K, d), rivals (m, d), rival_of (m,); stored: columns of the scores table (n,), and the
     suggested concepts' numbers."""
 
@@ -29,6 +30,8 @@ class Loaded:
     alt_texts: list[str]
     urls: list[str]
     matched: np.ndarray
+    other_sense: np.ndarray
+    senses: np.ndarray
     text_embeddings: np.ndarray
     has_text: np.ndarray
     text_prototypes: np.ndarray
@@ -54,10 +57,12 @@ def load(workspace: Path) -> Loaded:
     samples = align_samples(graph, records, embedded, read(data / "duplicates", ALIGNED), names=names)
     records, scores = align(records, samples.sample_ids), align(read(data / "scores"), samples.sample_ids)
     sentences = align(embedded, samples.sample_ids)["text_embedding"]
-    matches = align(read(data / "matches", ["sample_id", "concepts", "probabilities"]), samples.sample_ids)
+    matches = align(read(data / "matches", ["sample_id", "other_sense_probability", "concepts", "probabilities"]), samples.sample_ids)
     matched = np.zeros((len(samples.given), len(names)))
     for row, (found, values) in enumerate(zip(matches["concepts"].to_pylist(), matches["probabilities"].to_pylist(), strict=True)):
         matched[row, codes(found, names)] = values
+    other_sense = np.asarray(matches["other_sense_probability"].to_numpy(), np.float64)
+    senses = np.unique(samples.given[~np.isnan(other_sense)])
     prototypes = read(data / "prototypes")
     texts = prototypes.filter(pc.equal(prototypes["kind"], "text"))
     texts = texts.take(places(pa.array(names), texts["concept"]))
@@ -66,10 +71,12 @@ def load(workspace: Path) -> Loaded:
     return Loaded(
         samples=samples,
         names=names,
-        words=named_words(known),
+        words=named_words(known, senses),
         alt_texts=records["alt_text"].to_pylist(),
         urls=records["url"].to_pylist(),
         matched=matched / np.maximum(matched.sum(1, keepdims=True), 1e-9),
+        other_sense=other_sense,
+        senses=senses,
         text_embeddings=normalized(matrix(sentences, width)),
         has_text=np.asarray(sentences.is_valid().to_numpy(), bool),
         text_prototypes=matrix(texts["embedding"], width),

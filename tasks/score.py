@@ -9,7 +9,8 @@ doesn't say what the picture shows: it is for `curate` alone.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,39 +22,21 @@ from tasks.core.progress import track
 from tasks.core.settings import Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
-from tasks.methods.alignment import codes
 from tasks.methods.calibration import Witness, calibrated, standard_errors
 from tasks.methods.detectors import Graph, detect
 from tasks.methods.fusion import FusionSettings
 from tasks.methods.learned_calibration import judged_right, learned_chances
 from tasks.methods.networks import NetworkSettings
 from tasks.methods.outliers import ranks
-from tasks.methods.pictures import squares
-from tasks.methods.posterior import Beliefs
-from tasks.methods.reviews import applied
+from tasks.methods.posterior import NO_SENSES, Beliefs
 from tasks.methods.rounds import first_targets, network_rounds, probe_rounds
-from tasks.methods.samples import ALIGNED, Samples, align, align_samples
+from tasks.methods.senses import Rivals, Senses, other_senses
 from tasks.methods.suggestions import suggestions, text_scores, word_fit
-from tasks.methods.tars import read_images
 from tasks.methods.text_evidence import Texts, read_texts, text_ratio, text_votes, word_targets
 from tasks.score_params import LearnedParams, ScoreParams
+from tasks.score_rows import Rows, named_words, read_pixels, read_rivals, read_rows
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The samples with what scoring needs beyond them, in the order of the index."""
-
-    samples: Samples
-    shards: list[str]
-    keys: list[str]
-    alt_texts: list[str]
-    matched: np.ndarray
-    text_similarity: np.ndarray
-    verdicts: list[str | None]
-    shown: list[str | None]
-    reviewed: np.ndarray
 
 
 def score(
@@ -61,6 +44,7 @@ def score(
     records: Source,
     embeddings: Source,
     neighbors: Source,
+    prototypes: Source,
     matches: Source,
     duplicates: Source,
     reviews: Source,
@@ -75,15 +59,15 @@ def score(
     known = load_concepts(concepts.path)
     names = [concept.name for concept in known]
     rows = read_rows(records, embeddings, neighbors, matches, duplicates, reviews, names)
-    texts = read_texts(
-        rows.alt_texts, rows.samples.weights, named_words(known), min_count=params.min_word_count, start_count=params.concept_word_count
-    )
-    beliefs, text_log_ratio = judge(rows, texts, images, params, shared, settings)
-    table, measured = score_table(rows, names, beliefs, texts, text_log_ratio, params, shared.seed)
+    rivals = read_rivals(prototypes, embeddings, rows, known)
+    senses = find_senses(rows, known, rivals, params)
+    texts = bags_of_words(rows, known, senses.concepts, params)
+    beliefs, text_log_ratio = judge(rows, texts, senses, images, params, shared, settings)
+    table, measured = score_table(rows, names, beliefs, texts, senses.concepts, text_log_ratio, params, shared.seed)
     scores.write_whole(table)
     log.info("score: %d samples by %s, %.3f of them off-topic", len(rows.samples.given), params.predictor, measured["off_topic_share"])
     log.info("score: learnt from people about %d samples", int((rows.reviewed >= 0).sum()))
-    return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary)}
+    return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary)} | sense_figures(senses, rivals, names)
 
 
 def check_memory(neighbors: Source, n_concepts: int, params: ScoreParams, settings: Settings) -> None:
@@ -93,48 +77,53 @@ def check_memory(neighbors: Source, n_concepts: int, params: ScoreParams, settin
     settings.require_memory(n * (pixels + 8 * n_concepts), f"scoring {n} samples by {params.predictor}", way_out)
 
 
-def read_rows(
-    records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, reviews: Source, names: list[str]
-) -> Rows:
-    """Everything about the indexed samples, aligned to the index."""
-    graph, recorded = neighbors.table(), records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept", "sha256"])
-    embedded, copies = (
-        embeddings.table(["sample_id", "image_embedding"]),
-        duplicates.table(ALIGNED),
-    )
-    samples = align_samples(graph, recorded, embedded, copies, names=names)
-    recorded = align(recorded, samples.sample_ids)
-    matched = align(matches.table(["sample_id", "text_similarity", "concepts", "probabilities"]), samples.sample_ids)
-    chances = np.zeros((len(samples.given), len(names)), np.float32)
-    for row, (found, values) in enumerate(zip(matched["concepts"].to_pylist(), matched["probabilities"].to_pylist(), strict=True)):
-        chances[row, codes(found, names)] = values
-    shards = [f"{crawl}/{shard}" for crawl, shard in zip(recorded["crawl"].to_pylist(), recorded["shard"].to_pylist(), strict=True)]
-    fit = np.asarray(matched["text_similarity"].to_numpy(), np.float64)
-    texts = recorded["alt_text"].to_pylist()
-    ids, hashes, concepts = (recorded[name].to_pylist() for name in ("sample_id", "sha256", "concept"))
-    verdicts, shown = applied(ids, hashes, concepts, reviews.table().to_pylist())
-    chances /= np.maximum(chances.sum(1, keepdims=True), 1e-9)
-    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances, fit, verdicts, shown, codes(shown, names))
+def find_senses(rows: Rows, known: list[Concept], rivals: Rivals | None, params: ScoreParams) -> Senses:
+    """Which words have another sense here, by what probes, concepts and texts believe that know nothing of senses."""
+    if rivals is None:
+        return Senses(NO_SENSES, np.full(len(rows.keys), np.nan), np.zeros(0))
+    s = rows.samples
+    texts, fusion = bags_of_words(rows, known, NO_SENSES, params), replace(fusion_settings(params), n_rounds=1)
+    targets = first_targets(s.given, rows.matched, rows.reviewed)
+    beliefs = probe_rounds(s.embeddings, targets, s.folds, s.given, texts, s.weights, s.groups, fusion=fusion, reviewed=rows.reviewed)
+    told = {"min_agreement": params.senses.min_agreement, "confidence": params.senses.confidence}
+    senses = other_senses(s.embeddings, s.given, beliefs.posterior.argmax(1), s.weights, rivals, **told)
+    for concept in senses.concepts.tolist():
+        share = float(np.nanmean(senses.chances[s.given == concept]))
+        log.info("score: '%s' has another sense here, in about %.2f of its images", known[concept].name, share)
+    return senses
 
 
-def named_words(known: list[Concept]) -> list[list[str]]:
-    """The words that the concept files give to each state; other senses of a word speak for none of the concepts."""
-    own = [[concept.name, *concept.synonyms] for concept in known]
-    taken = {word for names in own for name in names for word in name.lower().split()}
-    others = [word for concept in known for words in concept.distractors for word in words.lower().split() if word not in taken]
-    return [*own, others]
+def sense_figures(senses: Senses, rivals: Rivals | None, names: list[str]) -> Metrics:
+    """How far pictures and texts agree about each concept's distractor on which they agree best, None with too few texts."""
+    agreement: dict[str, float | None] = {}
+    owners = NO_SENSES if rivals is None else rivals.owners
+    for concept in np.unique(owners).tolist():
+        found = senses.agreement[owners == concept]
+        agreement[names[concept]] = None if np.isnan(found).all() else round(float(np.nanmax(found)), 6)
+    return {"other_senses": [names[concept] for concept in senses.concepts], "sense_agreement": agreement}
+
+
+def bags_of_words(rows: Rows, known: list[Concept], senses: np.ndarray, params: ScoreParams) -> Texts:
+    """The texts as evidence for concepts, other senses of the words of `senses` (S,), and none of them."""
+    named, counts = named_words(known, senses), {"min_count": params.min_word_count, "start_count": params.concept_word_count}
+    return read_texts(rows.alt_texts, rows.samples.weights, named, **counts)
+
+
+def fusion_settings(params: ScoreParams) -> FusionSettings:
+    """The EM and its probes."""
+    f = params.fusion
+    return FusionSettings(f.rounds, f.steps, f.transition_strength, f.smoothing, f.first_empty_share, f.l2, f.probe_steps, f.subfolds)
 
 
 def judge(
-    rows: Rows, texts: Texts, images: Artifact, params: ScoreParams, shared: SharedParams, settings: Settings
+    rows: Rows, texts: Texts, senses: Senses, images: Artifact, params: ScoreParams, shared: SharedParams, settings: Settings
 ) -> tuple[Beliefs, np.ndarray]:
     """(beliefs, log ratio (n,) of how well each text fits its image) by the predictor that params name."""
-    targets = first_targets(rows.samples.given, rows.matched, rows.reviewed)
-    p, f = params.network, params.fusion
-    fusion = FusionSettings(f.rounds, f.steps, f.transition_strength, f.smoothing, f.first_empty_share, f.l2, f.probe_steps, f.subfolds)
+    targets = first_targets(rows.samples.given, rows.matched, rows.reviewed, senses)
+    p, fusion = params.network, fusion_settings(params)
     common = (rows.samples.folds, rows.samples.given, texts, rows.samples.weights, rows.samples.groups)
     if params.predictor == "probe":
-        beliefs = probe_rounds(rows.samples.embeddings, targets, *common, fusion=fusion, reviewed=rows.reviewed)
+        beliefs = probe_rounds(rows.samples.embeddings, targets, *common, fusion=fusion, reviewed=rows.reviewed, senses=senses.concepts)
         fit = np.log((beliefs.image * text_ratio(texts, beliefs.words, beliefs.prior)).sum(1))
         rank = np.clip(ranks(np.nan_to_num(rows.text_similarity), ~np.isnan(rows.text_similarity) & (rows.samples.weights > 0)), 0.01, 0.99)
         return beliefs, fit + np.where(np.isnan(rows.text_similarity), 0.0, np.log(rank / (1 - rank)))
@@ -154,29 +143,25 @@ def judge(
         seed=shared.seed,
         progress=lambda _: next(trained, None),
         reviewed=rows.reviewed,
+        senses=senses.concepts,
     )
     frequencies = np.average(words, axis=0, weights=rows.samples.weights) if rows.samples.weights.sum() else words.mean(0)
     return beliefs, word_fit(words, word_probs, frequencies)
 
 
-def read_pixels(rows: Rows, images: Artifact, side: int) -> np.ndarray:
-    """(n, side, side, 3) uint8: the stored images of the rows, out of the tar shards."""
-    pixels = np.zeros((len(rows.keys), side, side, 3), np.uint8)
-    shards = np.array(rows.shards)
-    for shard in sorted(set(rows.shards)):
-        mine = np.flatnonzero(shards == shard)
-        wanted = {rows.keys[row] for row in mine}
-        found = dict(read_images(images.path / f"{shard}.tar", wanted))
-        pixels[mine] = squares([found[rows.keys[row]] for row in mine], side)
-    return pixels
-
-
 def score_table(
-    rows: Rows, names: list[str], beliefs: Beliefs, texts: Texts, text_log_ratio: np.ndarray, params: ScoreParams, seed: int
+    rows: Rows,
+    names: list[str],
+    beliefs: Beliefs,
+    texts: Texts,
+    senses: np.ndarray,
+    text_log_ratio: np.ndarray,
+    params: ScoreParams,
+    seed: int,
 ) -> tuple[pa.Table, Metrics]:
     """(rows of the scores table in the order of the index, what was measured)."""
     samples, has_words = rows.samples, np.diff(texts.matrix.indptr) > 0
-    text_says = text_votes(texts, beliefs.words, beliefs.prior, least=params.calibration.least_text_chance)
+    text_says = text_votes(texts, beliefs.words, beliefs.prior, n_concepts=len(names), least=params.calibration.least_text_chance)
     n_concepts, everyone, trained = len(names), np.arange(len(samples.given)), samples.weights > 0
     has_concept = samples.given >= 0
     suggested = suggestions(beliefs.posterior[:, :n_concepts], samples.given, min_given_share=params.min_given_share)
@@ -184,11 +169,12 @@ def score_table(
     kinds = (beliefs.without_text[:, :n_concepts].argmax(1) != samples.given).astype(int)
     asked = (suggested != samples.given).astype(int)
     witnesses = (Witness(text_says, beliefs.without_text, kinds, asked), Witness(samples.given, beliefs.without_given))
-    heard = (beliefs.posterior[everyone, suggested], beliefs.posterior, witnesses, samples.weights)
-    chances = calibrated(*heard, n_bins=params.calibration.bins)
-    errors = standard_errors(*heard, samples.groups, n_bins=params.calibration.bins, n_draws=params.calibration.draws, seed=seed)
+    heard = (suggested, beliefs.posterior, witnesses, samples.weights)
+    how: dict[str, Any] = {"n_bins": params.calibration.bins, "senses": senses}
+    chances = calibrated(*heard, **how)
+    errors = standard_errors(*heard, samples.groups, n_draws=params.calibration.draws, seed=seed, **how)
     judged = np.where(has_concept, samples.given, suggested)
-    given, off_topic = beliefs.posterior[everyone, judged], beliefs.posterior[:, n_concepts]
+    given, off_topic = beliefs.posterior[everyone, judged], beliefs.posterior[:, n_concepts:].sum(1)
     graph = Graph(samples.neighbors, samples.similarities, samples.groups)
     found = detect(beliefs, samples.given, judged, graph, samples.embeddings, samples.weights, shrinkage=params.covariance_shrinkage)
     text = text_scores(text_log_ratio, has_words)
@@ -214,7 +200,7 @@ def score_table(
     ]
     return pa.table(arrays, CONTRACT.schema), {
         "off_topic_share": round(float(off_topic[trained].mean()), 6) if trained.any() else None,
-        "label_noise": round(1 - float(np.trace(beliefs.transition[:-1]) / n_concepts), 6) if has_concept.any() else None,
+        "label_noise": round(1 - float(np.trace(beliefs.transition[:n_concepts]) / n_concepts), 6) if has_concept.any() else None,
         "label_issues": int(found.is_label_issue.sum()),
         "empty_text_share": round(beliefs.words.empty_share, 6),
         "temperature": round(beliefs.temperature, 6),

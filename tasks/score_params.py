@@ -39,6 +39,13 @@ class FusionParams(Params):
     subfolds: Annotated[int, Field(ge=2)]
 
 
+class SenseParams(Params):
+    """When a distractor counts as another sense of its concept's word."""
+
+    min_agreement: Annotated[float, Field(ge=0, le=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
 class CalibrationParams(Params):
     """How far the chances are drawn down to what text and given concept bear out."""
 
@@ -65,6 +72,7 @@ class ScoreParams(Params):
     concept_word_count: Annotated[float, Field(ge=0)]
     network: NetworkParams
     fusion: FusionParams
+    senses: SenseParams
     calibration: CalibrationParams
     learned: LearnedParams
     min_given_share: Share

@@ -1,7 +1,7 @@
 """Calibrate without labels: how often an opinion is right, out of how often it agrees with a witness that it didn't hear.
 
 An opinion formed without the given concept agrees with it when both are right, or by chance. So agreement, less what chance gives and
-over what a sure opinion reaches, is a reliability that nobody had to label. The text is such a witness too, of opinions formed without it.
+over what sure opinions reach, is a reliability that nobody had to label. The text is such a witness too, of opinions formed without it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.methods.posterior import fit_transition
+from tasks.methods.posterior import NO_SENSES, fit_transition
 
 WITNESS_STRENGTH = 50.0  # rows of belief in an even spread of a witness' errors, as for the given concept
+TAKEN_AT_THEIR_WORD = 0.98  # opinions of at least so much show what agreement can reach
+LEAST_CHANCE = 1e-5  # that a logarithm is taken of
 
 
 @dataclass(frozen=True)
@@ -29,27 +31,46 @@ class Reliability:
         return np.asarray(np.interp(probability, self.raw, self.calibrated).astype(np.float32))
 
 
-def fit_reliability(
-    probability: np.ndarray, agrees: np.ndarray, chance: np.ndarray, sure: np.ndarray, weights: np.ndarray, *, n_bins: int
-) -> Reliability:
-    """Reliability of opinions that were formed without the given concept.
+class Heard(NamedTuple):
+    """What a witness says of opinions that were formed without it, row by row.
 
-    probability (n,): of the opinion; agrees (n,) bool: with the given concept; chance (n,): of agreeing when wrong; sure (n,): of agreeing
-    when right (the transition matrix' diagonal); weights (n,), 0 = left out. Isotonic regression over bins of equal weight, so that
-    the curve can only rise.
+    probability (n,): of the opinion; agrees (n,) bool: with the witness; chance (n,): of agreeing when wrong; sure (n,): of agreeing when
+    right; weights (n,), 0 = the witness says nothing.
+    """
+
+    probability: np.ndarray
+    agrees: np.ndarray
+    chance: np.ndarray
+    sure: np.ndarray
+    weights: np.ndarray
+
+
+def fit_reliability(heard: Heard, weights: np.ndarray, *, n_bins: int) -> Reliability:
+    """Reliability of the opinions of the rows that `weights` (n,) counts.
+
+    Isotonic regression over bins of equal weight, so that the curve can only rise. What agreement can reach is set by `scale` over all of
+    the witness' rows.
     """
     used = weights > 0
-    points = _bins(probability[used], weights[used], n_bins)
+    points = _bins(heard.probability[used], weights[used], n_bins)
     if points.max(initial=-1) < 1:
         return Reliability(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
     n = points.max() + 1
     size = np.bincount(points, weights[used], n)
-    raw = np.bincount(points, weights[used] * probability[used], n) / size
-    agreement = np.bincount(points, weights[used] * agrees[used], n) / size
-    low = np.bincount(points, weights[used] * chance[used], n) / size
-    high = np.bincount(points, weights[used] * sure[used], n) / size
-    right = np.clip((agreement - low) / np.maximum(high - low, 1e-3), 0.0, 1.0)
+    raw, agreement, low, high = (np.bincount(points, weights[used] * values[used], n) / size for values in heard[:4])
+    right = np.clip((agreement - low) / np.maximum(high - low, 1e-3) / scale(heard), 0.0, 1.0)
     return Reliability(np.concatenate([[0.0], raw, [1.0]]), np.concatenate([[0.0], rising(right, size), [1.0]]))
+
+
+def scale(heard: Heard) -> float:
+    """How much more often opinions that are sure of themselves agree than `sure` says, at least 1.
+
+    `sure` is a mean over rows of which some are wrong, and so too low; by it, too many of the others would seem right.
+    """
+    certain = (heard.probability >= TAKEN_AT_THEIR_WORD) & (heard.weights > 0)
+    weights = np.where(certain, heard.weights, 0.0)
+    expected = float(weights @ (heard.probability * (heard.sure - heard.chance)))
+    return max(float(weights @ (heard.agrees - heard.chance)) / expected, 1.0) if expected > 0 else 1.0
 
 
 def rising(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -84,7 +105,7 @@ def _bins(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.ndarray:
 
 
 class Witness(NamedTuple):
-    """Who checks opinions that were formed without him: votes (n,) int, -1 = says nothing; opinions (n, n_concepts + 1).
+    """Who checks opinions that were formed without him: votes (n,) int, -1 = says nothing; opinions (n, n_states).
 
     kinds (n,) int: the kind of each row's opinion, and asked (n,) int the kind of the chance that is to be calibrated; each is held against
     opinions of its own kind. None: all are of one.
@@ -96,26 +117,36 @@ class Witness(NamedTuple):
     asked: np.ndarray | None = None
 
 
-def calibrated(values: np.ndarray, posterior: np.ndarray, witnesses: Sequence[Witness], weights: np.ndarray, *, n_bins: int) -> np.ndarray:
-    """(n,) float64: how sure one may be of chances that all signals gave together; a witness can only take from them.
+def calibrated(
+    suggested: np.ndarray,
+    posterior: np.ndarray,
+    witnesses: Sequence[Witness],
+    weights: np.ndarray,
+    *,
+    n_bins: int,
+    senses: np.ndarray = NO_SENSES,
+) -> np.ndarray:
+    """(n,) float64: the chance that each suggested concept is right; a witness can only take from what all signals gave together.
 
-    values (n,): the chances; posterior (n, n_concepts + 1), the last state being none of the concepts: by it the witnesses' own errors are
-    judged; weights (n,), 0 = shapes nothing. Each witness tells how far opinions at a level are right that were formed without it, and
-    the chances are drawn down to that, one witness after the other: beliefs that join signals which err together are too sure.
+    suggested (n,) int; posterior (n, n_states): concepts, other senses of their words (senses (S,) int: whose), none of them: by it the
+    witnesses' own errors are judged; weights (n,), 0 = shapes nothing. Each witness tells how far opinions that were formed without it are
+    right. What those on a row were too sure, in log odds, is taken from the posterior, for what they claim it claims too.
     """
-    found = np.array(values, np.float64)
-    alike = np.zeros(len(found), np.int64)
+    rows, alike = np.arange(len(posterior)), np.zeros(len(posterior), np.int64)
+    found = _log_odds(posterior[rows, suggested])
     for witness in witnesses:
         kinds, asked = (alike if given is None else given for given in (witness.kinds, witness.asked))
+        heard, claimed = hear(witness, posterior, weights, senses), _log_odds(witness.opinions[rows, suggested])
         for kind in np.unique(asked):
-            used, mine = np.where((witness.votes >= 0) & (kinds == kind), weights, 0.0), asked == kind
+            used, mine = np.where(kinds == kind, heard.weights, 0.0), asked == kind
             if used.sum() > 0:
-                found[mine] = np.minimum(found[mine], _curve_of(witness, posterior, used, n_bins)(found[mine]))
-    return found
+                curve = fit_reliability(heard, used, n_bins=n_bins)
+                found[mine] += np.minimum(_log_odds(curve(witness.opinions[mine, suggested[mine]])) - claimed[mine], 0.0)
+    return np.asarray(1 / (1 + np.exp(-found)))
 
 
 def standard_errors(
-    values: np.ndarray,
+    suggested: np.ndarray,
     posterior: np.ndarray,
     witnesses: Sequence[Witness],
     weights: np.ndarray,
@@ -124,6 +155,7 @@ def standard_errors(
     n_bins: int,
     n_draws: int,
     seed: int,
+    senses: np.ndarray = NO_SENSES,
 ) -> np.ndarray:
     """(n,) float64: what each row adds to the standard error of a mean of calibrated chances, by `n_draws` resamplings of the groups.
 
@@ -133,25 +165,31 @@ def standard_errors(
     """
     rng = np.random.default_rng(seed)
     own = np.unique(groups, return_inverse=True)[1].reshape(-1)
-    likely = (weights > 0) & (calibrated(values, posterior, witnesses, weights, n_bins=n_bins) >= 0.5)
+    likely = (weights > 0) & (calibrated(suggested, posterior, witnesses, weights, n_bins=n_bins, senses=senses) >= 0.5)
     if not likely.any():
-        return np.zeros(len(values))
+        return np.zeros(len(posterior))
     drawn = [weights * rng.poisson(1.0, own.max() + 1)[own] for _ in range(n_draws)]
-    found = np.stack([calibrated(values, posterior, witnesses, sample, n_bins=n_bins) for sample in drawn])
+    found = np.stack([calibrated(suggested, posterior, witnesses, sample, n_bins=n_bins, senses=senses) for sample in drawn])
     means = found[:, likely].mean(1)
     spread = float(means.std())
     if spread <= 0:
-        return np.zeros(len(values))
+        return np.zeros(len(posterior))
     return np.asarray(np.maximum((means - means.mean()) @ (found - found.mean(0)) / (n_draws * spread), 0.0))
 
 
-def _curve_of(witness: Witness, posterior: np.ndarray, used: np.ndarray, n_bins: int) -> Reliability:
-    """The reliability of the opinions that were formed without the witness."""
-    n_concepts = posterior.shape[1] - 1
-    told = used > 0
-    emitted = np.bincount(witness.votes[told], weights=used[told], minlength=n_concepts) + 1e-3
-    transition = fit_transition(posterior, witness.votes, used, emitted / emitted.sum(), strength=WITNESS_STRENGTH)
+def hear(witness: Witness, posterior: np.ndarray, weights: np.ndarray, senses: np.ndarray) -> Heard:
+    """What the witness says of the opinions that were formed without it; its own errors are judged by the posterior."""
+    n_concepts = posterior.shape[1] - 1 - len(senses)
+    told = np.where(witness.votes >= 0, weights, 0.0)
+    emitted = np.bincount(witness.votes[told > 0], weights=told[told > 0], minlength=n_concepts) + 1e-3
+    transition = fit_transition(posterior, witness.votes, told, emitted / emitted.sum(), strength=WITNESS_STRENGTH, senses=senses)
     rows, opinion = np.arange(len(posterior)), witness.opinions[:, :n_concepts].argmax(1)
-    sure, other = transition[opinion, opinion], 1 - posterior[rows, opinion]
-    chance = ((posterior @ transition)[rows, opinion] - posterior[rows, opinion] * sure) / np.maximum(other, 1e-9)
-    return fit_reliability(witness.opinions[rows, opinion], opinion == witness.votes, chance, sure, used, n_bins=n_bins)
+    sure, own = transition[opinion, opinion], posterior[rows, opinion]
+    expected = np.einsum("ns,sn->n", posterior, transition[:, opinion])  # of the witness, to agree
+    chance = (expected - own * sure) / np.maximum(1 - own, 1e-9)
+    return Heard(witness.opinions[rows, opinion], opinion == witness.votes, chance, sure, told)
+
+
+def _log_odds(chances: np.ndarray) -> np.ndarray:
+    bounded = np.clip(chances, LEAST_CHANCE, 1 - LEAST_CHANCE)
+    return np.asarray(np.log(bounded / (1 - bounded)), np.float64)

@@ -51,7 +51,7 @@ def detect(
     concepts = beliefs.image[:, :n_concepts]
     pred_probs = concepts / concepts.sum(1, keepdims=True)
     votes = vote_shares(graph.neighbors, graph.similarities, judged, graph.groups, trained, n_concepts=n_concepts)
-    trust = np.where(trained, 1 - beliefs.posterior[:, n_concepts], 0.0)
+    trust = np.where(trained, beliefs.posterior[:, :n_concepts].sum(1), 0.0)
     near = neighbor_similarity(graph.neighbors, graph.similarities, trust, graph.groups)
     distance = relative_mahalanobis(embeddings, beliefs.posterior[:, :n_concepts] * weights[:, None], weights, shrinkage=shrinkage)
     issues = np.zeros(len(given), bool)

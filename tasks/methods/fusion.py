@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.methods.networks import FoldOutput
-from tasks.methods.posterior import Beliefs, first_image_log_probs, infer, taught
+from tasks.methods.posterior import NO_SENSES, Beliefs, first_image_log_probs, infer, taught
 from tasks.methods.probes import out_of_fold_log_probs
 from tasks.methods.text_evidence import Texts, WordModel
 
@@ -41,25 +41,27 @@ def fuse(
     settings: FusionSettings,
     reviewed: np.ndarray | None = None,
     earlier: Sequence[FoldOutput] = (),
+    senses: np.ndarray = NO_SENSES,
 ) -> Beliefs:
     """Beliefs about every row from the networks' outputs, the given concepts and the texts.
 
     groups (n,) int: copies share one and are never parted between a probe's fit and its judgement; weights (n,): 0 for rows that must
-    shape nothing. Outputs have n_concepts targets (a first round) or n_concepts + 1, the last being none of them. reviewed (n,) int: the
+    shape nothing. Outputs have a target for each of n_concepts concepts and of the other senses of their words (senses (S,) int: whose),
+    and after a first round one more, which is none of them. reviewed (n,) int: the
     concept that a person named, -1 = nobody did: EM and probes learn it. `earlier` are outputs of earlier rounds, of any targets: the
     probes on their features join in, for networks that were trained apart err apart.
     """
     n = len(given)
     log_probs = gather(outputs, [output.log_probs for output in outputs], n)
-    if log_probs.shape[1] == n_concepts:
+    if log_probs.shape[1] == n_concepts + len(senses):
         log_probs = first_image_log_probs(log_probs, weights > 0)
-    beliefs = _infer(log_probs, given, texts, weights, settings, reviewed)
+    beliefs = _infer(log_probs, given, texts, weights, settings, reviewed, senses)
     for _ in range(settings.n_rounds):
         believed = taught(beliefs.posterior, reviewed)
         everyone = [*outputs, *earlier]
         judged = [_judge(output, believed, beliefs, weights, groups, settings) for output in everyone]
         log_probs = np.log(np.maximum(gather(everyone, judged, n), 1e-9))
-        beliefs = _infer(log_probs, given, texts, weights, settings, reviewed)
+        beliefs = _infer(log_probs, given, texts, weights, settings, reviewed, senses)
     return beliefs
 
 
@@ -94,7 +96,13 @@ def _judge(
 
 
 def _infer(
-    log_probs: np.ndarray, given: np.ndarray, texts: Texts, weights: np.ndarray, settings: FusionSettings, reviewed: np.ndarray | None
+    log_probs: np.ndarray,
+    given: np.ndarray,
+    texts: Texts,
+    weights: np.ndarray,
+    settings: FusionSettings,
+    reviewed: np.ndarray | None,
+    senses: np.ndarray,
 ) -> Beliefs:
     return infer(
         log_probs,
@@ -106,4 +114,5 @@ def _infer(
         smoothing=settings.smoothing,
         first_empty_share=settings.first_empty_share,
         reviewed=reviewed,
+        senses=senses,
     )

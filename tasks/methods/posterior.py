@@ -1,4 +1,4 @@
-"""Infer the true state of every sample: one of the concepts, or none of them, out of image, given concept and text.
+"""Infer the true state of every sample: one of the concepts, another sense of its word, or none of them, out of image, concept and text.
 
 EM over three signals that err independently of each other given the truth: what networks that never saw the image say of it, the concept
 that the crawl gave it (through a transition matrix), and the words of its text.
@@ -13,15 +13,16 @@ import numpy as np
 from tasks.methods.dependence import discount
 from tasks.methods.text_evidence import Texts, WordModel, fit_words, text_likelihood
 
+NO_SENSES = np.zeros(0, np.int64)
+
 
 @dataclass(frozen=True)
 class Beliefs:
-    """Outcome of the EM. The last state is "none of the concepts".
+    """Outcome of the EM over n_states = K + S + 1 states: K concepts, S other senses of their words, and "none of the concepts".
 
-    posterior (n, K + 1): all signals; without_given (n, K + 1): image and text alone; without_text (n, K + 1): image and given concept
-    alone; image (n, K + 1): the image alone, tempered;
-    transition (K + 1, K): chance of the given concept by true state; prior (K + 1,). The exponents on the likelihoods of the given concept
-    and of the text are below 1 where these err on the same samples as the image does.
+    posterior (n, n_states): all signals; without_given: image and text alone; without_text: image and given concept alone; image: the image
+    alone, tempered, all of that shape; transition (n_states, K): chance of the given concept by true state; prior (n_states,). The
+    exponents on the likelihoods of the given concept and of the text are below 1 where these err on the same samples as the image does.
     """
 
     posterior: np.ndarray
@@ -47,20 +48,22 @@ def infer(
     smoothing: float,
     first_empty_share: float,
     reviewed: np.ndarray | None = None,
+    senses: np.ndarray = NO_SENSES,
 ) -> Beliefs:
     """Run the EM.
 
-    image_log_probs (n, K + 1) float: log of the image's chances; given (n,) int, -1 = no concept given; weights (n,) float: what a
-    row counts for in every estimate (0 = only judged, as rows of the test split are). `transition_strength` rows of a prior that
-    spreads the errors evenly are added to each row of the transition matrix. Dawid and Skene 1979, with soft annotators that may err
-    together: each of given concept and text counts by the exponent with which it and the image foretell the other one best.
+    image_log_probs (n, n_states) float: log of the image's chances; given (n,) int, -1 = no concept given; weights (n,) float: what a
+    row counts for in every estimate (0 = only judged, as rows of the test split are); senses (S,) int: the concept whose word each other
+    sense shares, under which its images are filed. `transition_strength` rows of a prior that spreads the errors evenly are added to each
+    row of the transition matrix. Dawid and Skene 1979, with soft annotators that may err together: each of given concept and text counts
+    by the exponent with which it and the image foretell the other one best.
 
     reviewed (n,) int: the state that a person named, -1 = nobody did. All is estimated as if such a row's state were known, with the
     weight of any other row; the beliefs about the row itself stay those of image, concept and text.
     """
     n_states = image_log_probs.shape[1]
-    emitted = _given_frequencies(given, weights, n_states - 1)
-    transition = _even_transition(0.5, emitted)
+    emitted = _given_frequencies(given, weights, n_states - 1 - len(senses))
+    transition = _even_transition(0.5, emitted, senses)
     scale, shift = 1.0, np.zeros(n_states)
     image = _softmax(image_log_probs)
     without_text = _normalised(image * _given_likelihood(transition, given))
@@ -68,7 +71,7 @@ def infer(
     words: WordModel | None = None
     for _ in range(n_steps):
         believed, untold = taught(posterior, reviewed), taught(without_text, reviewed)
-        transition = fit_transition(believed, given, weights, emitted, strength=transition_strength)
+        transition = fit_transition(believed, given, weights, emitted, strength=transition_strength, senses=senses)
         words = fit_words(texts, believed, untold, weights, words, smoothing=smoothing, first_empty_share=first_empty_share)
         scale, shift = temper(image_log_probs, believed, weights, scale, shift)
         image = _softmax(scale * image_log_probs + shift)
@@ -94,29 +97,30 @@ def taught(posterior: np.ndarray, reviewed: np.ndarray | None) -> np.ndarray:
 
 
 def first_image_log_probs(log_probs: np.ndarray, shaping: np.ndarray) -> np.ndarray:
-    """(n, K) log of chances of the *given* concept -> (n, K + 1) with a first guess at "none of them".
+    """(n, m) log of chances of the *given* concept, or of its word's other sense -> (n, m + 1) with a first guess at "none of them".
 
-    An off-topic image comes under any concept, so its chances are flat: the nearer the greatest one is to 1 / K, and the further from
+    An off-topic image comes under any concept, so its chances are flat: the nearer the greatest one is to 1 / m, and the further from
     what clear images reach (the 90 % quantile of the rows `shaping`, (n,) bool), the likelier is none of them.
     """
-    n_concepts = log_probs.shape[1]
+    flat = 1 / log_probs.shape[1]
     top = np.exp(log_probs.max(1))
-    clear = max(float(np.quantile(top[shaping] if shaping.any() else top, 0.9)), 1 / n_concepts + 1e-6)
-    none = np.clip((clear - top) / (clear - 1 / n_concepts), 0.02, 0.98)
+    clear = max(float(np.quantile(top[shaping] if shaping.any() else top, 0.9)), flat + 1e-6)
+    none = np.clip((clear - top) / (clear - flat), 0.02, 0.98)
     return np.concatenate([log_probs + np.log1p(-none)[:, None], np.log(none)[:, None]], axis=1)
 
 
-def fit_transition(posterior: np.ndarray, given: np.ndarray, weights: np.ndarray, emitted: np.ndarray, *, strength: float) -> np.ndarray:
-    """(K + 1, K) chance of the given concept by true state; off-topic images come under the concepts as often as anything does."""
-    n_concepts = len(emitted)
+def fit_transition(
+    posterior: np.ndarray, given: np.ndarray, weights: np.ndarray, emitted: np.ndarray, *, strength: float, senses: np.ndarray = NO_SENSES
+) -> np.ndarray:
+    """(n_states, K) chance of the given concept by true state; off-topic images come under the concepts as often as anything does."""
+    n_concepts, n_told = len(emitted), len(emitted) + len(senses)
     known = given >= 0
-    counts = np.zeros((n_concepts, n_concepts))
-    mass = posterior[known, :n_concepts] * weights[known, None]
+    counts = np.zeros((n_told, n_concepts))
+    mass = posterior[known, :n_told] * weights[known, None]
     np.add.at(counts.T, given[known], mass)
-    total = counts.sum()
+    total = counts[:n_concepts].sum()
     right = float(np.trace(counts) / total) if total > 0 else 0.5
-    start = _even_transition(1 - right, emitted)
-    rows = counts + strength * start[:n_concepts]
+    rows = counts + strength * _even_transition(1 - right, emitted, senses)[:-1]
     return np.vstack([rows / rows.sum(1, keepdims=True), emitted[None, :]])
 
 
@@ -146,11 +150,11 @@ def _given_frequencies(given: np.ndarray, weights: np.ndarray, n_concepts: int) 
     return np.asarray(counts / counts.sum())
 
 
-def _even_transition(noise: float, emitted: np.ndarray) -> np.ndarray:
+def _even_transition(noise: float, emitted: np.ndarray, senses: np.ndarray) -> np.ndarray:
     n_concepts = len(emitted)
     others = np.full((n_concepts, n_concepts), noise / max(n_concepts - 1, 1))
     np.fill_diagonal(others, 1 - noise if n_concepts > 1 else 1.0)
-    return np.vstack([others, emitted[None, :]])
+    return np.vstack([others, others[senses], emitted[None, :]])
 
 
 def _given_likelihood(transition: np.ndarray, given: np.ndarray) -> np.ndarray:

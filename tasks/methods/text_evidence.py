@@ -136,12 +136,12 @@ def text_likelihood(texts: Texts, model: WordModel, prior: np.ndarray) -> np.nda
     return model.empty_share + (1 - model.empty_share) * text_ratio(texts, model, prior)
 
 
-def text_votes(texts: Texts, model: WordModel, prior: np.ndarray, *, least: float) -> np.ndarray:
+def text_votes(texts: Texts, model: WordModel, prior: np.ndarray, *, n_concepts: int, least: float) -> np.ndarray:
     """(n,) int: the concept that a text names by itself, with a chance above `least`; -1 where it names none so surely."""
     chances = text_likelihood(texts, model, prior) * prior
     chances /= chances.sum(1, keepdims=True)
     votes = chances.argmax(1)
-    return np.where((chances.max(1) > least) & (votes < chances.shape[1] - 1), votes, -1)
+    return np.where((chances.max(1) > least) & (votes < n_concepts), votes, -1)
 
 
 def _empty_share(expected_ratio: np.ndarray, weights: np.ndarray) -> float:

@@ -51,31 +51,43 @@ def make_web(
     with_text: bool = True,
     noise: float = 0.15,
     off_topic: float = 0.15,
+    other_sense: float = 0.0,
     equal_embeddings: bool = False,
     seed: int = 0,
 ) -> SmallWeb:
-    """n_rows images of plain colours with grain; a share of wrong concepts, a share of grey off-topic images, two exact copies."""
-    rng = np.random.default_rng(seed)
+    """n_rows images of plain colours with grain; a share of wrong concepts, a share of grey off-topic images, two exact copies.
+
+    Of the first concept's images a share `other_sense` is grey too, and comes under that concept's name always.
+    """
+    rng, of_texts = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     web = SmallWeb(root, ["alpha"], {})
     records, validity, embedded, copies, entries = [], [], [], [], []
     centres = dict(zip(COLOURS, np.eye(8)[:3], strict=True)) | {None: np.eye(8)[3]}
     for number in range(n_rows):
         truth = None if rng.random() < off_topic else names[number % len(names)]
         concept = names[rng.integers(len(names))] if truth is None or rng.random() < noise else truth
+        if other_sense and truth == names[0] and rng.random() < other_sense:
+            truth, concept = None, names[0]
         colour = np.array(OFF_TOPIC if truth is None else COLOURS[truth])
         pixels = np.clip(colour + rng.normal(0, 25, (16, 16, 3)), 0, 255).astype(np.uint8)
         sample_id = hashlib.blake2b(str(number).encode(), digest_size=16).hexdigest()
         web.truth[sample_id] = truth
-        vector = centres[truth] + rng.normal(0, 0.15, 8)
-        vector = np.ones(8) if equal_embeddings else vector
-        vector /= np.linalg.norm(vector)
+        vector, sentence = centres[truth] + rng.normal(0, 0.15, 8), centres[truth] + of_texts.normal(0, 0.15, 8)
+        vector, sentence = (np.ones(8) if equal_embeddings else found for found in (vector, sentence))
+        vector, sentence = vector / np.linalg.norm(vector), sentence / np.linalg.norm(sentence)
         text = f"a {WORDS[truth][number % 2]}" if with_text and rng.random() < 0.6 else ""
         key = f"{number:09d}"
         entries.append(Entry(key, "png", _png(pixels), text, {}))
         records.append(_record(number, sample_id, key, text, concept if with_concept else None))
         validity.append({"sample_id": sample_id, "crawl": "alpha", "valid": True, "reasons": []})
-        sentence = vector.tolist() if text else None
-        embedded.append({"sample_id": sample_id, "crawl": "alpha", "image_embedding": vector.tolist(), "text_embedding": sentence})
+        embedded.append(
+            {
+                "sample_id": sample_id,
+                "crawl": "alpha",
+                "image_embedding": vector.tolist(),
+                "text_embedding": sentence.tolist() if text else None,
+            }
+        )
         copies.append(
             {"sample_id": sample_id, "crawl": "alpha", "duplicate_group": sample_id, "near_duplicate_score": 1.0, "is_leak": number == 5,
              "split": "test" if number % 20 == 19 else "train", "fold": number // len(names) % 3}

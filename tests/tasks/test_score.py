@@ -11,10 +11,11 @@ from tasks.core.params import SharedParams
 from tasks.core.settings import Settings
 from tasks.methods.learned_calibration import log_loss
 from tasks.score import score
-from tasks.score_params import CalibrationParams, FusionParams, LearnedParams, NetworkParams, ScoreParams
-from tests.tasks.small_web import SmallWeb, make_web
+from tasks.score_params import CalibrationParams, FusionParams, LearnedParams, NetworkParams, ScoreParams, SenseParams
+from tests.tasks.small_web import FakeEncoder, SmallWeb, make_web
 
 SHARED = SharedParams(seed=0)
+TABLES = ("records", "embeddings", "neighbors", "prototypes", "matches", "duplicates", "reviews")
 FUSION = FusionParams(
     rounds=1, steps=8, transition_strength=20.0, smoothing=2.0, first_empty_share=0.3, l2=1e-3, probe_steps=30, subfolds=3
 )  # fmt: skip
@@ -28,17 +29,35 @@ LEARNED = LearnedParams(min_verdicts=60, folds=3, bins=4, l2=0.01, steps=40)
 def run(web: SmallWeb, predictor: str, workers: int = 1, learned: LearnedParams = LEARNED) -> list[dict[str, Any]]:
     params = ScoreParams(
         predictor=predictor, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
-        calibration=CalibrationParams(bins=10, least_text_chance=0.6, draws=5), learned=learned, min_given_share=0.8,
+        senses=SenseParams(min_agreement=0.3, confidence=0.9), learned=learned, min_given_share=0.8,
+        calibration=CalibrationParams(bins=10, least_text_chance=0.6, draws=5),
         covariance_shrinkage=0.1,
     )  # fmt: skip
     if not (web.root / "matches").exists():
         write_matches(web)
-    tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "duplicates", "reviews")}
+    if not (web.root / "prototypes").exists():
+        write_prototypes(web, {})
+    tables = {name: web.source(name) for name in TABLES}
     images, concepts, scores = web.artifact("images"), web.artifact("concepts"), web.sink("scores")
     settings = Settings(device="cpu", workers=workers)
     metrics = score(images, **tables, concepts=concepts, scores=scores, params=params, shared=SHARED, settings=settings)
     assert metrics["rows"] == len(web.truth)
     return web.source("scores").table().to_pylist()
+
+
+def write_prototypes(web: SmallWeb, distractors: dict[str, list[str]]) -> None:
+    """What `match` would find for the definitions, and for these distractors of concepts."""
+    names = sorted({truth for truth in web.truth.values() if truth})
+    found = [(name, "text", name) for name in names]
+    found += [(name, "distractor", words) for name, rivals in distractors.items() for words in rivals]
+    vectors = FakeEncoder().encode_texts([words for _, _, words in found]).tolist()
+    web.write(
+        "prototypes",
+        [
+            {"concept": concept, "kind": kind, "name": words, "embedding": vector, "n_images": 0}
+            for (concept, kind, words), vector in zip(found, vectors, strict=True)
+        ],
+    )
 
 
 def write_matches(web: SmallWeb) -> None:
@@ -73,6 +92,39 @@ def test_wrong_concepts_and_off_topic_images_score_low(tmp_path, predictor):
     assert suggested[inside & ~right].mean() > 0.8
     columns = [name for name, value in rows[0].items() if isinstance(value, float)]
     assert all(0 <= row[name] <= 1 for row in rows for name in columns)
+
+
+@pytest.mark.parametrize("predictor", ["probe", "network"])
+def test_a_sense_that_fills_most_of_a_word_is_told_apart_by_the_definition(tmp_path, predictor):
+    """Seven in ten images of moss are grey, as lemons are: the majority speaks for them until the distractor has a say."""
+    web = make_web(tmp_path, off_topic=0.0, noise=0.1, other_sense=0.7)
+    given = {row["sample_id"]: row["concept"] for row in web.source("records").table().to_pylist()}
+    of_moss = [name for name, concept in given.items() if concept == "moss"]
+    found = {}
+    for name, distractors in (("misled", {}), ("told", {"moss": ["lemon"], "rust": ["tram lines"]})):
+        write_prototypes(web, distractors)
+        found[name] = {row["sample_id"]: row for row in run(web, predictor)}
+
+    def purity(rows: dict[str, dict[str, Any]]) -> float:
+        kept = [name for name in of_moss if rows[name]["suggested_concept"] == "moss" and rows[name]["confidence"] > 0.5]
+        return float(np.mean([web.truth[name] == "moss" for name in kept]))
+
+    assert purity(found["misled"]) < 0.6
+    assert purity(found["told"]) > 0.9
+    grey = [name for name in of_moss if web.truth[name] is None]
+    assert np.mean([found["told"][name]["off_topic_probability"] > 0.5 for name in grey]) > 0.9
+    assert np.mean([found["told"][name]["confidence"] > 0.5 for name in of_moss if web.truth[name] == "moss"]) > 0.7
+
+
+def test_a_distractor_that_nothing_shows_or_that_is_a_concept_has_no_say(tmp_path):
+    web = make_web(tmp_path, off_topic=0.0)
+    before = run(web, "probe")
+    concepts = tmp_path / "concepts" / "concepts.yaml"
+    concepts.write_text(concepts.read_text().replace("lemon", "Iron"))  # a synonym of rust
+    write_prototypes(web, {"moss": ["Iron"]})
+    assert run(web, "probe") == before
+    write_prototypes(web, {"slate": ["something else"]})
+    assert run(web, "probe") == before
 
 
 def test_the_same_input_gives_the_same_bytes_for_any_number_of_workers(tmp_path):

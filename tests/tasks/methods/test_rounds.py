@@ -8,6 +8,7 @@ import pytest
 from tasks.methods.fusion import FusionSettings, fuse, gather
 from tasks.methods.networks import NetworkSettings, out_of_fold_outputs
 from tasks.methods.rounds import first_targets, network_rounds, probe_rounds
+from tasks.methods.senses import Senses
 from tasks.methods.text_evidence import Texts, read_texts
 
 FUSION = FusionSettings(
@@ -52,6 +53,12 @@ def test_first_targets_are_given_or_matched():
 def test_what_a_person_named_comes_before_what_was_given():
     targets = first_targets(np.array([0, -1, 1]), np.array([[0.2, 0.8], [0.3, 0.7], [0.9, 0.1]]), np.array([1, 0, -1]))
     assert targets.tolist() == [[0, 1], [1, 0], [0, 1]]
+
+
+def test_a_concept_whose_word_has_another_sense_is_shared_with_it():
+    senses = Senses(np.array([1]), np.array([np.nan, 0.75, 0.5]), np.ones(1))
+    targets = first_targets(np.array([0, 1, 1]), np.zeros((3, 2)), np.array([-1, -1, 0]), senses)
+    assert targets.tolist() == [[1, 0, 0], [0, 0.25, 0.75], [1, 0, 0]]  # a person named the last one
 
 
 def test_the_next_round_and_its_probes_learn_what_a_person_named():
