@@ -13,6 +13,7 @@ from pathlib import Path
 from tasks.core.errors import SluiceError
 
 EXPORTS = ("datacomp", "webdataset", "huggingface", "clip-retrieval", "croissant", "cleanlab", "fiftyone")
+BALANCES = ("uniform", "concepts", "words", "clusters")
 NO_SPACE = (28, 122)  # errno of a full disk and of a full quota
 
 
@@ -129,6 +130,10 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="a folder that isn't there yet")
     parser.add_argument("--where", metavar="SQL", help='a condition on the view samples, such as "confidence > 0.9"')
     parser.add_argument("--all", action="store_true", help="every decodable sample, not the kept ones alone")
+    parser.add_argument("--size", metavar="N", type=int, help="draw N of these samples ...")
+    drawn = "... evenly over rows (default), concepts, words that name one (MetaCLIP), or clusters of pictures (hierarchical k-means)"
+    parser.add_argument("--balance", choices=BALANCES, help=drawn)
+    parser.add_argument("--seed", metavar="S", type=int, help="of the draw (default: 0)")
 
 
 def add_forget(parser: argparse.ArgumentParser) -> None:
