@@ -113,6 +113,10 @@ def add_explore(parser: argparse.ArgumentParser) -> None:
     """`sluice explore`."""
     parser.add_argument("--port", metavar="N", type=int, default=0, help="port on 127.0.0.1 (default: any that is free)")
     parser.add_argument("--sample", metavar="SAMPLE.csv", type=Path, help="review the rows that `sluice audit` has drawn, in their order")
+    parser.add_argument(
+        "--budget", metavar="N", type=int, help="review N of the rows in doubt, drawn by what a verdict on them is worth ..."
+    )
+    parser.add_argument("--wrong", metavar="M", type=int, help="... if M of these verdicts may be wrong (default: a tenth of N)")
     parser.add_argument("--reviewer", metavar="NAME", help="who judges (default: git's user.name, else the account's name)")
 
 
