@@ -75,6 +75,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_audit(commands.add_parser("audit", help="measure the kept set's purity by what people say of a sample of it"))
     similar = commands.add_parser("similar", help="find the samples whose images are nearest to a sample's")
     similar.add_argument("sample", metavar="ID", help="sample_id, cut to 8 digits or more, or url")
+    by = "nearest pictures (default), or those that neighbours of the same concept lead to: more like this one, in this sense"
+    similar.add_argument("--by", choices=("likeness", "diffusion"), default="likeness", help=by)
     search = commands.add_parser("search", help="find the samples whose images fit a text best")
     search.add_argument("text", metavar="TEXT", help='what to look for, such as "a red car"')
     for found in (similar, search):
