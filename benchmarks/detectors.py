@@ -37,6 +37,7 @@ from tasks.methods.label_quality import quality_scores
 from tasks.methods.ood_scores import SCORES, Known, OodSettings
 from tasks.methods.posterior import Beliefs
 from tasks.methods.probes import fit_probe, out_of_fold_log_probs
+from tasks.methods.propagation import propagated
 from tasks.methods.prototypes import choose_anchors, smooth_texts, text_fit
 from tasks.methods.rounds import first_targets, probe_rounds
 from tasks.methods.samples import Samples
@@ -146,6 +147,10 @@ def methods(shared: Shared) -> dict[str, Callable[[], Signals]]:
         shares = vote_shares(s.neighbors, s.similarities, s.given, s.groups, s.weights > 0, n_concepts=k)
         return Signals(given_share(shares, s.given), None, shares.argmax(1), shares.max(1))
 
+    def propagation() -> Signals:
+        shares = propagated(s.neighbors, s.similarities, s.given, s.groups, s.weights, n_concepts=k, **shared.settings["propagation"])
+        return Signals(given_share(shares, s.given), None, shares.argmax(1), shares.max(1))
+
     def simifeat(rule: Literal["vote", "rank"]) -> Signals:
         told = shared.settings
         common = {"n_concepts": k, "n_rounds": told["n_rounds"], "share": told["share"], "seed": 0}
@@ -218,6 +223,7 @@ def methods(shared: Shared) -> dict[str, Callable[[], Signals]]:
     stored = shared.loaded.stored
     return {
         "votes": votes,
+        "propagation": propagation,
         "simifeat_vote": lambda: simifeat("vote"),
         "simifeat_rank": lambda: simifeat("rank"),
         **{f"quality_{name}": lambda name=name: quality(name, False) for name in QUALITIES},  # type: ignore[misc]

@@ -13,6 +13,7 @@ from pathlib import Path
 from tasks.core.errors import SluiceError
 
 EXPORTS = ("datacomp", "webdataset", "huggingface", "clip-retrieval", "croissant", "cleanlab", "fiftyone")
+BALANCES = ("uniform", "concepts", "words", "clusters")
 NO_SPACE = (28, 122)  # errno of a full disk and of a full quota
 
 
@@ -74,6 +75,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_audit(commands.add_parser("audit", help="measure the kept set's purity by what people say of a sample of it"))
     similar = commands.add_parser("similar", help="find the samples whose images are nearest to a sample's")
     similar.add_argument("sample", metavar="ID", help="sample_id, cut to 8 digits or more, or url")
+    by = "nearest pictures (default), or those that neighbours of the same concept lead to: more like this one, in this sense"
+    similar.add_argument("--by", choices=("likeness", "diffusion"), default="likeness", help=by)
     search = commands.add_parser("search", help="find the samples whose images fit a text best")
     search.add_argument("text", metavar="TEXT", help='what to look for, such as "a red car"')
     for found in (similar, search):
@@ -112,6 +115,10 @@ def add_explore(parser: argparse.ArgumentParser) -> None:
     """`sluice explore`."""
     parser.add_argument("--port", metavar="N", type=int, default=0, help="port on 127.0.0.1 (default: any that is free)")
     parser.add_argument("--sample", metavar="SAMPLE.csv", type=Path, help="review the rows that `sluice audit` has drawn, in their order")
+    parser.add_argument(
+        "--budget", metavar="N", type=int, help="review N of the rows in doubt, drawn by what a verdict on them is worth ..."
+    )
+    parser.add_argument("--wrong", metavar="M", type=int, help="... if M of these verdicts may be wrong (default: a tenth of N)")
     parser.add_argument("--reviewer", metavar="NAME", help="who judges (default: git's user.name, else the account's name)")
 
 
@@ -129,6 +136,10 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="a folder that isn't there yet")
     parser.add_argument("--where", metavar="SQL", help='a condition on the view samples, such as "confidence > 0.9"')
     parser.add_argument("--all", action="store_true", help="every decodable sample, not the kept ones alone")
+    parser.add_argument("--size", metavar="N", type=int, help="draw N of these samples ...")
+    drawn = "... evenly over rows (default), concepts, words that name one (MetaCLIP), or clusters of pictures (hierarchical k-means)"
+    parser.add_argument("--balance", choices=BALANCES, help=drawn)
+    parser.add_argument("--seed", metavar="S", type=int, help="of the draw (default: 0)")
 
 
 def add_forget(parser: argparse.ArgumentParser) -> None:

@@ -17,12 +17,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Serve until interrupted; the link that is printed first is the only way in."""
     import uvicorn
 
-    from tasks.commands.audit import sampled
     from tasks.commands.desk import ProjectDesk
     from tasks.methods.explore_app import Refused, make_app
 
     try:
-        desk = ProjectDesk(reviewer_name(arguments.reviewer), sampled(arguments.sample) if arguments.sample else None)
+        desk = ProjectDesk(reviewer_name(arguments.reviewer), drawn_rows(arguments))
     except Refused as refusal:
         raise SluiceError(str(refusal)) from None
     with listen(arguments.port) as listener:
@@ -34,6 +33,20 @@ def run(arguments: argparse.Namespace) -> None:
             app, log_level="warning", access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=3
         )
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def drawn_rows(arguments: argparse.Namespace) -> list[str] | None:
+    """The rows to review if they were drawn, for an audit or for a budget; None for all that are in doubt."""
+    from tasks.commands.audit import sampled
+    from tasks.commands.review_budget import drawn_for
+
+    if arguments.wrong is not None and arguments.budget is None:
+        raise SluiceError("--wrong says how many verdicts of a budget may be wrong: give the --budget too")
+    if arguments.sample and arguments.budget is not None:
+        raise SluiceError("--sample and --budget each make the queue: give one of them")
+    if arguments.sample:
+        return sampled(arguments.sample)
+    return None if arguments.budget is None else drawn_for(arguments.budget, arguments.wrong)
 
 
 def listen(port: int) -> socket.socket:

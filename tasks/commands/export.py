@@ -6,7 +6,7 @@ The same dataset, kind and filter give the same bytes. An export is noted in `.s
 import argparse
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.commands.export_kinds import KINDS, Chosen, Picture
+from tasks.commands.export_subset import Subset, take_subset
 from tasks.commands.output import write_line
 from tasks.commands.query import first_line, open_here
 from tasks.commands.tables import find_table
@@ -44,17 +45,23 @@ ORDER = "ORDER BY crawl, shard, key, sample_id"
 
 @dataclass(frozen=True)
 class Export:
-    """One export: what, where to, of which samples."""
+    """One export: what, where to, of which samples; `size` of them, drawn by `balance` and `seed`, or all."""
 
     kind: str
     folder: str
     where: str | None
     everything: bool
+    size: int | None = None
+    balance: str = "uniform"
+    seed: int = 0
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the export and note it. Raises SluiceError if the folder is there, the filter is wrong or no sample fits."""
-    export = Export(arguments.kind, str(arguments.folder.absolute()), arguments.where, arguments.all)
+    balance, seed = arguments.balance or Export.balance, Export.seed if arguments.seed is None else arguments.seed
+    export = Export(arguments.kind, str(arguments.folder.absolute()), arguments.where, arguments.all, arguments.size, balance, seed)
+    if export.size is None and (arguments.balance is not None or arguments.seed is not None):
+        raise SluiceError("--balance and --seed say how a subset is drawn: give its --size too")
     folder = Path(export.folder)
     if folder.exists() or folder.is_symlink():
         raise SluiceError(f"{folder} is there already: name a folder that isn't")
@@ -62,10 +69,10 @@ def run(arguments: argparse.Namespace) -> None:
     write_line(f"exported {n_rows:,} samples as {export.kind} to {folder}")
 
 
-def write_export(export: Export) -> int:
-    """Write the folder, replacing one that is there, and its note; the number of samples."""
+def write_export(export: Export, *, or_fewer: bool = False) -> int:
+    """Write the folder, replacing one that is there, and its note; the number of samples, `or_fewer` where its size isn't to be had."""
     with open_here() as catalog:
-        chosen = choose(catalog, export)
+        chosen = choose(catalog, export, or_fewer=or_fewer)
         try:
             with write_folder_atomically(Path(export.folder)) as temporary:
                 KINDS[export.kind].write(chosen, temporary)
@@ -84,7 +91,7 @@ def noted_exports(samples: Collection[str] | None = None) -> list[Export]:
     found = []
     for path in sorted(NOTES.glob("*.json")):
         note = json.loads(path.read_text())
-        export = Export(note["kind"], note["folder"], note["where"], note["everything"])
+        export = Export(**{field.name: note[field.name] for field in fields(Export) if field.name in note})
         ids = path.with_suffix(".parquet")
         if samples is not None and ids.is_file():  # without its ids an export may hold any sample
             held = pq.ParquetFile(ids).read()["sample_id"]
@@ -95,8 +102,8 @@ def noted_exports(samples: Collection[str] | None = None) -> list[Export]:
     return found
 
 
-def choose(catalog: Catalog, export: Export) -> Chosen:
-    """The samples in order, with their pictures. Raises SluiceError for a filter that DuckDB refuses, and for one that nothing fits."""
+def choose(catalog: Catalog, export: Export, *, or_fewer: bool) -> Chosen:
+    """The samples in order, with their pictures. Raises SluiceError for a filter that DuckDB refuses or nothing fits, and a wrong size."""
     base = "keep" if not (export.everything or KINDS[export.kind].takes_dropped) else "status = 'ok'"
     condition = f"AND (\n{export.where}\n)" if export.where else ""
     try:
@@ -106,6 +113,8 @@ def choose(catalog: Catalog, export: Export) -> Chosen:
     if not rows.num_rows:
         kept = "kept" if base == "keep" else "decodable"
         raise SluiceError(f"no {kept} sample fits{f' --where {export.where!r}' if export.where else ''}: nothing to export")
+    if export.size is not None:
+        rows = take_subset(rows, Subset(export.size, export.balance, export.seed), embedding_rows, or_fewer=or_fewer)
     return Chosen(rows, pictures_of, embedding_rows, pool_uids, facts_of(catalog, rows))
 
 

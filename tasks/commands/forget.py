@@ -199,13 +199,13 @@ def rebuild(stage: str, path: Path) -> None:
 
 
 def finish_exports(journal: Journal) -> None:
-    """Make each export anew that held one of the samples; one of which nothing is left is deleted."""
+    """Make each export anew that held one of the samples; one of which nothing is left is deleted, a subset may come out smaller."""
     for export in noted_exports(journal.samples):
         shutil.rmtree(export.folder)  # first: from now on it holds nothing, whatever happens to its successor
         journal.exports.append(export.folder)
         journal.save()
         try:
-            write_export(export)
+            write_export(export, or_fewer=True)
         except SluiceError as error:
             write_line(f"{export.folder} was deleted and could not be made anew: {error}")
 

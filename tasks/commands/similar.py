@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.commands.diffused import diffused
 from tasks.commands.output import printable, write_rows
 from tasks.commands.query import open_here
 from tasks.commands.tables import find_table, rows_where
@@ -43,11 +44,15 @@ class OpenIndex:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the nearest samples, the sample itself left out."""
+    """Write the nearest samples, or those that a diffusion leads to; the sample itself left out."""
     opened = open_index()
     place = position_of(arguments.sample, opened.rows)
-    near = opened.near(np.asarray(opened.vectors[place]), check_count(arguments.n) + 1)
-    write_near([found for found in near if found[1] != place][: arguments.n], opened.rows, arguments.format)
+    n = check_count(arguments.n)
+    if arguments.by == "diffusion":
+        near = diffused(opened.rows, opened.vectors, place, n)
+    else:
+        near = [found for found in opened.near(np.asarray(opened.vectors[place]), n + 1) if found[1] != place][:n]
+    write_near(near, opened.rows, arguments.format)
 
 
 def open_index() -> OpenIndex:

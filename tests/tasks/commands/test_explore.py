@@ -52,6 +52,22 @@ def test_without_a_catalog_there_is_nothing_to_explore(project: Path, capsys: py
     assert "no catalog at data/catalog/sluice.duckdb: run `dvc repro catalog` first" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--wrong", "3"], "--wrong says how many verdicts of a budget may be wrong: give the --budget too"),
+        (["--budget", "3", "--sample", "x.csv"], "--sample and --budget each make the queue: give one of them"),
+        (["--budget", "0"], "a budget of 0 verdicts, 1 of them wrong, can't be: ask for 1 or more, and 0 or more wrong ones"),
+    ],
+)
+def test_a_queue_that_can_not_be_is_one_line(
+    words: list[str], message: str, project: Path, repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build()
+    assert main(["explore", *words]) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
 def test_it_answers_its_link_and_ends_when_told(project: Path, repo: Path) -> None:
     build()
     command = [sys.executable, "-m", "tasks.cli", "explore", "--reviewer", "ada"]

@@ -1,13 +1,14 @@
 """Exports: whole or not at all, the same bytes again, filtered through the hardened door."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.cli import EXPORTS, main
-from tasks.commands.export import by_tar, noted_exports, pool_uids
+from tasks.cli import BALANCES, EXPORTS, main
+from tasks.commands.export import NOTES, Export, by_tar, noted_exports, pool_uids, write_export
 from tasks.commands.export_kinds import KINDS
 from tasks.contracts.records import CONTRACT as RECORDS
 from tests.tasks.conftest import make_record, write_table
@@ -46,6 +47,40 @@ def test_a_filter_narrows_and_all_widens(top: Path, tmp_path: Path, monkeypatch:
     main(["export", "datacomp", str(tmp_path / "all"), "--all"])
     decodable = {row["sample_id"] for row in samples if row["status"] == "ok"}
     assert set(pq.read_table(tmp_path / "all/metadata.parquet")["uid"].to_pylist()) == decodable
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+def test_a_subset_is_noted_and_made_again_by_its_note(balance: str, top: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "some"
+    assert main(["export", "datacomp", str(folder), "--size", "20", "--balance", balance, "--seed", "3"]) == 0
+    before = content(folder)
+    assert pq.read_table(folder / "metadata.parquet").num_rows == 20
+    noted = next(export for export in noted_exports() if export.folder == str(folder))
+    assert (noted.size, noted.balance, noted.seed) == (20, balance, 3)
+    write_export(noted, or_fewer=True)
+    assert content(folder) == before
+
+
+def test_a_note_of_before_there_were_subsets_is_of_everything(project: Path, tmp_path: Path) -> None:
+    NOTES.mkdir(parents=True)
+    (NOTES / "x.json").write_text(json.dumps({"kind": "datacomp", "folder": str(tmp_path), "where": None, "everything": True, "n_rows": 1}))
+    assert noted_exports() == [Export("datacomp", str(tmp_path), None, True)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--balance", "words"], "--balance and --seed say how a subset is drawn: give its --size too"),
+        (["--seed", "1"], "--balance and --seed say how a subset is drawn: give its --size too"),
+        (["--size", "100000"], "--size 100000 is more than there are: "),
+    ],
+)
+def test_a_wrong_subset_is_one_line_and_leaves_nothing(
+    words: list[str], message: str, top: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "datacomp", str(tmp_path / "out"), *words]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

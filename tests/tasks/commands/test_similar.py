@@ -43,6 +43,18 @@ def test_by_url(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(answers[0].splitlines()) == 11
 
 
+def test_by_diffusion_neighbours_lead_to_them(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vectors, names = np.load(top / "data/index/vectors.npy"), ids(top)
+    neighbors = pq.read_table(top / "data/neighbors", columns=["position", "neighbors"]).sort_by("position")["neighbors"].to_pylist()
+    place = next(row for row, near in enumerate(neighbors) if sum(row in neighbors[other][:20] for other in near[:20]) > 3)
+    assert main(["similar", names[place], "-n", "6", "--by", "diffusion", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    places = [names.index(row["sample_id"]) for row in rows]
+    assert place not in places
+    assert 1 <= len(set(places)) == len(places) <= 6
+    assert [row["similarity"] for row in rows] == pytest.approx(cosines(vectors[places], vectors[place]), abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
