@@ -36,11 +36,12 @@ class Loaded:
     rival_of: np.ndarray
     stored: dict[str, np.ndarray]
 
-    def truth(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
-        """(kind (n,) str, number of the concept shown (n,), -1 = none of them)."""
-        known = pq.read_table(file, columns=["url", "kind", "true_concept"])
+    def truth(self, file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(kind (n,) str, kind of text (n,) str, number of the concept shown (n,), -1 = none of them)."""
+        known = pq.read_table(file, columns=["url", "kind", "text_kind", "true_concept"])
         known = known.take(places(pa.array(self.urls), known["url"]))
-        return np.array(known["kind"].to_pylist()), codes(known["true_concept"].to_pylist(), self.names)
+        shown = codes(known["true_concept"].to_pylist(), self.names)
+        return np.array(known["kind"].to_pylist()), np.array(known["text_kind"].to_pylist()), shown
 
 
 def load(workspace: Path) -> Loaded:

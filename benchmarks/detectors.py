@@ -7,6 +7,7 @@ predictions are out-of-fold probes on the stored embeddings, so figures lie belo
 as stored). The truth is read by the scorer alone. One JSON line comes last; its list `rows` has for every method
 
 noise_ap, ood_auroc     how well its scores rank wrong labels and off-topic images; null where it has no such score
+text_auroc              how well it ranks another image's text against the image's own specific text; null where it judges no pair
 verdict_f1              macro F1 of right, wrong_concept, off_topic, with as many rows of each kind as the EM estimates
 purity_0.70, _0.80      purity of its surest suggestions at that yield of in-domain images; null where it suggests nothing of its own
 left_out                noise_ap and ood_auroc of the mean rank of all methods but this one, less those of all; negative = it is missed
@@ -27,6 +28,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks.curation import OVERLAY, REPO, curate
+from benchmarks.detector_pairs import pair_methods
 from benchmarks.detector_scores import Scorer, Signals, table
 from benchmarks.detector_tables import Loaded, load
 from tasks.methods.capro import CaproSettings, clean, match_fit
@@ -34,6 +36,7 @@ from tasks.methods.consensus import count_consensus, error_chances, fit_noise
 from tasks.methods.fusion import FusionSettings
 from tasks.methods.label_filters import RULES, find_issues
 from tasks.methods.label_quality import quality_scores
+from tasks.methods.noisy_correspondence import PairSettings
 from tasks.methods.ood_scores import SCORES, Known, OodSettings
 from tasks.methods.posterior import Beliefs
 from tasks.methods.probes import fit_probe, out_of_fold_log_probs
@@ -229,13 +232,14 @@ def methods(shared: Shared) -> dict[str, Callable[[], Signals]]:
         "prototypes": prototypes,
         "capro": capro,
         "words": words,
+        **pair_methods(shared.loaded, PairSettings(**shared.settings["pairs"])),
         **{f"ood_{name}": lambda name=name: Signals(None, SCORES[name](known, told)) for name in SCORES},  # type: ignore[misc]
         "em": lambda: believed(shared.beliefs.posterior),
         "em_without_text": without_text,
         "em_without_given": lambda: believed(shared.beliefs.without_given),
         "em_without_image": without_image,
         "score_stage": lambda: Signals(
-            stored["label_score"], stored["ood_score"], stored["suggested"].astype(np.int64), stored["confidence"]
+            stored["label_score"], stored["ood_score"], stored["suggested"].astype(np.int64), stored["confidence"], stored["text_score"]
         ),
     }
 
