@@ -13,6 +13,10 @@ from pathlib import Path
 from tasks.core.errors import SluiceError
 
 EXPORTS = ("datacomp", "webdataset", "huggingface", "clip-retrieval", "croissant", "cleanlab", "fiftyone")
+RULES = (
+    "prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given", "low_self_confidence",
+    "low_normalized_margin",
+)  # fmt: skip
 NO_SPACE = (28, 122)  # errno of a full disk and of a full quota
 
 
@@ -80,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
         found.add_argument("-n", type=int, default=10, metavar="N", help="number of answers (default: 10)")
         add_format(found)
     add_export(commands.add_parser("export", help="write a part of the dataset in another tool's format"))
+    add_multilabel(commands.add_parser("multilabel", help="find wrong and missing concepts in a table of images with several each"))
     versions = commands.add_parser("versions", help="list the published versions of the dataset")
     add_format(versions)
     diff = commands.add_parser("diff", help="say what differs between two versions: rows in, rows out, decisions, metrics")
@@ -129,6 +134,17 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="a folder that isn't there yet")
     parser.add_argument("--where", metavar="SQL", help='a condition on the view samples, such as "confidence > 0.9"')
     parser.add_argument("--all", action="store_true", help="every decodable sample, not the kept ones alone")
+
+
+def add_multilabel(parser: argparse.ArgumentParser) -> None:
+    """`sluice multilabel`."""
+    parser.add_argument("labels", metavar="LABELS.parquet", type=Path, help="a row per image, a column of 1, 0 and -1 or null per concept")
+    predictions = "probabilities of a model that never saw the row, rows and columns as in the labels"
+    parser.add_argument("predictions", metavar="PREDICTIONS.npy", type=Path, help=predictions)
+    parser.add_argument("out", metavar="OUT.parquet", type=Path, help="a file that isn't there yet")
+    parser.add_argument("--id", metavar="COLUMN", action="append", default=[], help="a column of whole numbers that is no concept")
+    parser.add_argument("--rule", choices=RULES, default=RULES[0], help=f"what counts as an error (default: {RULES[0]})")
+    add_format(parser)
 
 
 def add_forget(parser: argparse.ArgumentParser) -> None:
