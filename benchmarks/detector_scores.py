@@ -11,36 +11,44 @@ from benchmarks.detector_tables import Loaded
 from tasks.methods.open_set import auroc
 
 YIELDS = (0.70, 0.80)
+SENSE_YIELD = 0.60
 
 
 @dataclass(frozen=True)
 class Signals:
-    """What a method says, each (n,) and each optional: label and inside in order of 1 = good, suggested concepts and trust in them."""
+    """What a method says, each (n,) and each optional: label and inside in order of 1 = good, suggested concepts and trust in them, and
+    whether image and text belong together, in order of 1 = good."""
 
     label: np.ndarray | None = None
     inside: np.ndarray | None = None
     suggested: np.ndarray | None = None
     trust: np.ndarray | None = None
+    text: np.ndarray | None = None
 
 
 class Scorer:
     """The only place that knows the truth."""
 
     def __init__(self, loaded: Loaded, truth: Path, prior: np.ndarray, transition: np.ndarray) -> None:
-        kinds, shown = loaded.truth(truth)
+        kinds, texts, shown, misunderstood = loaded.truth(truth)
         self.pool = np.isin(kinds, ["clean", "label_noise", "ood"])
         self.given = loaded.samples.given
         self.inside, self.wrong = kinds != "ood", kinds != "clean"
         self.state = np.select([kinds == "clean", kinds == "ood"], ["right", "off_topic"], "wrong_concept")
         self.shown = shown
-        right = float(prior[:-1] @ np.diag(transition[:-1]))
-        self.shares = (right, float(prior[-1]))  # the machine's own estimate
+        self.told = np.isin(kinds, ["clean", "label_noise"]) & np.isin(texts, ["random", "specific"])
+        self.own_text = texts == "specific"
+        k = transition.shape[1]
+        self.shares = (float(prior[:k] @ np.diag(transition[:k])), float(prior[k:].sum()))  # the machine's own estimate
+        self.misread = self.pool & np.isin(self.given, np.unique(self.given[misunderstood]))
 
     def figures(self, signals: Signals) -> dict[str, float | None]:
         """The figures of one method."""
         label, inside = signals.label, signals.inside
         result: dict[str, float | None] = {"noise_ap": self.noise_ap(label), "ood_auroc": self.ood_auroc(inside)}
         result["verdict_f1"] = self.verdict_f1(label, inside if inside is not None else label)
+        result["sense_purity"] = self.sense_purity(label)
+        result["text_auroc"] = self.text_auroc(signals.text)
         for share in YIELDS:
             result[f"purity_{share:.2f}"] = self.purity(signals, share)
         return {name: None if value is None else round(value, 4) for name, value in result.items()}
@@ -50,6 +58,19 @@ class Scorer:
 
     def ood_auroc(self, inside: np.ndarray | None) -> float | None:
         return None if inside is None else auroc(inside[self.pool], self.inside[self.pool])
+
+    def text_auroc(self, text: np.ndarray | None) -> float | None:
+        if text is None or len(np.unique(self.own_text[self.told])) < 2:
+            return None
+        return auroc(text[self.told], self.own_text[self.told])
+
+    def sense_purity(self, label: np.ndarray | None) -> float | None:
+        """Of the words that mostly show another sense: purity of the best rows by label score that hold SENSE_YIELD of the right images."""
+        if label is None or not self.misread.any():
+            return None
+        right = np.cumsum(~self.wrong[self.misread][np.argsort(-label[self.misread], kind="stable")])
+        n = int(np.searchsorted(right, SENSE_YIELD * right[-1])) + 1
+        return float(right[n - 1] / n)
 
     def verdict_f1(self, label: np.ndarray | None, inside: np.ndarray | None) -> float | None:
         if label is None or inside is None:

@@ -8,42 +8,42 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.core.concepts import load_concepts
+from tasks.core.concepts import Concept, load_concepts
 from tasks.methods.alignment import codes, matrix, places
 from tasks.methods.prototypes import normalized
 from tasks.methods.samples import ALIGNED, Samples, align, align_samples
-from tasks.score_rows import named_words
 
 SCORED = ("label_score", "ood_score", "confidence", "text_score")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """n samples: names of the K concepts; words of each state; alt_texts, urls (n,); matched (n, K) chances by prototypes; other_sense (n,)
-    chances of another sense of the word, NaN = it has none, and senses (S,), the concepts whose word has one; text_embeddings
-    (n, d), zero without a text; text_prototypes (K, d), rivals (m, d), rival_of (m,); stored: columns of the scores table (n,), and the
-    suggested concepts' numbers."""
+    """n samples: the K concepts that are known, and their names; alt_texts, urls (n,); matched (n, K) chances by prototypes;
+    text_embeddings (n, d), zero without a text; text_prototypes (K, d), rivals (m, d), rival_of and rival_names (m,); stored: columns of
+    the scores table (n,), and the suggested concepts' numbers."""
 
     samples: Samples
+    known: list[Concept]
     names: list[str]
-    words: list[list[str]]
     alt_texts: list[str]
     urls: list[str]
     matched: np.ndarray
-    other_sense: np.ndarray
-    senses: np.ndarray
     text_embeddings: np.ndarray
     has_text: np.ndarray
     text_prototypes: np.ndarray
     rivals: np.ndarray
     rival_of: np.ndarray
+    rival_names: list[str]
     stored: dict[str, np.ndarray]
 
-    def truth(self, file: Path) -> tuple[np.ndarray, np.ndarray]:
-        """(kind (n,) str, number of the concept shown (n,), -1 = none of them)."""
-        known = pq.read_table(file, columns=["url", "kind", "true_concept"])
+    def truth(self, file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(kind (n,) str, kind of text (n,) str, number of the concept shown (n,), -1 = none of them, shows another sense of its word (n,)
+        bool, which only some crawls know)."""
+        known = pq.read_table(file)
         known = known.take(places(pa.array(self.urls), known["url"]))
-        return np.array(known["kind"].to_pylist()), codes(known["true_concept"].to_pylist(), self.names)
+        shown = codes(known["true_concept"].to_pylist(), self.names)
+        other = known["other_sense"].to_numpy() if "other_sense" in known.schema.names else np.zeros(len(self.urls), bool)
+        return np.array(known["kind"].to_pylist()), np.array(known["text_kind"].to_pylist()), shown, np.asarray(other, bool)
 
 
 def load(workspace: Path) -> Loaded:
@@ -57,12 +57,10 @@ def load(workspace: Path) -> Loaded:
     samples = align_samples(graph, records, embedded, read(data / "duplicates", ALIGNED), names=names)
     records, scores = align(records, samples.sample_ids), align(read(data / "scores"), samples.sample_ids)
     sentences = align(embedded, samples.sample_ids)["text_embedding"]
-    matches = align(read(data / "matches", ["sample_id", "other_sense_probability", "concepts", "probabilities"]), samples.sample_ids)
+    matches = align(read(data / "matches", ["sample_id", "concepts", "probabilities"]), samples.sample_ids)
     matched = np.zeros((len(samples.given), len(names)))
     for row, (found, values) in enumerate(zip(matches["concepts"].to_pylist(), matches["probabilities"].to_pylist(), strict=True)):
         matched[row, codes(found, names)] = values
-    other_sense = np.asarray(matches["other_sense_probability"].to_numpy(), np.float64)
-    senses = np.unique(samples.given[~np.isnan(other_sense)])
     prototypes = read(data / "prototypes")
     texts = prototypes.filter(pc.equal(prototypes["kind"], "text"))
     texts = texts.take(places(pa.array(names), texts["concept"]))
@@ -70,18 +68,17 @@ def load(workspace: Path) -> Loaded:
     width = samples.embeddings.shape[1]
     return Loaded(
         samples=samples,
+        known=known,
         names=names,
-        words=named_words(known, senses),
         alt_texts=records["alt_text"].to_pylist(),
         urls=records["url"].to_pylist(),
         matched=matched / np.maximum(matched.sum(1, keepdims=True), 1e-9),
-        other_sense=other_sense,
-        senses=senses,
         text_embeddings=normalized(matrix(sentences, width)),
         has_text=np.asarray(sentences.is_valid().to_numpy(), bool),
         text_prototypes=matrix(texts["embedding"], width),
         rivals=matrix(rivals["embedding"], width),
         rival_of=codes(rivals["concept"].to_pylist(), names),
+        rival_names=rivals["name"].to_pylist(),
         stored={name: scores[name].to_numpy().astype(np.float64) for name in SCORED}
         | {"suggested": codes(scores["suggested_concept"].to_pylist(), names)},
     )

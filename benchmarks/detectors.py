@@ -7,6 +7,7 @@ predictions are out-of-fold probes on the stored embeddings, so figures lie belo
 as stored). The truth is read by the scorer alone. One JSON line comes last; its list `rows` has for every method
 
 noise_ap, ood_auroc     how well its scores rank wrong labels and off-topic images; null where it has no such score
+text_auroc              how well it ranks another image's text against the image's own specific text; null where it judges no pair
 verdict_f1              macro F1 of right, wrong_concept, off_topic, with as many rows of each kind as the EM estimates
 purity_0.70, _0.80      purity of its surest suggestions at that yield of in-domain images; null where it suggests nothing of its own
 left_out                noise_ap and ood_auroc of the mean rank of all methods but this one, less those of all; negative = it is missed
@@ -27,25 +28,26 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks.curation import OVERLAY, REPO, curate
+from benchmarks.detector_beliefs import believe
+from benchmarks.detector_pairs import pair_methods
 from benchmarks.detector_scores import Scorer, Signals, table
 from benchmarks.detector_tables import Loaded, load
 from tasks.methods.capro import CaproSettings, clean, match_fit
 from tasks.methods.consensus import count_consensus, error_chances, fit_noise
-from tasks.methods.fusion import FusionSettings
 from tasks.methods.label_filters import RULES, find_issues
 from tasks.methods.label_quality import quality_scores
+from tasks.methods.noisy_correspondence import PairSettings
 from tasks.methods.ood_scores import SCORES, Known, OodSettings
-from tasks.methods.posterior import Beliefs
 from tasks.methods.probes import fit_probe, out_of_fold_log_probs
 from tasks.methods.propagation import propagated
 from tasks.methods.prototypes import choose_anchors, smooth_texts, text_fit
-from tasks.methods.rounds import first_targets, probe_rounds
+from tasks.methods.rounds import first_targets
 from tasks.methods.samples import Samples
 from tasks.methods.separation import relabel_weights, separate
 from tasks.methods.simifeat import rounds as vote_rounds
 from tasks.methods.small_loss import clean_posterior
 from tasks.methods.suggestions import suggestions
-from tasks.methods.text_evidence import read_texts, text_likelihood
+from tasks.methods.text_evidence import text_likelihood
 from tasks.methods.votes import given_share, vote_shares
 
 SETTINGS = Path(__file__).with_suffix(".yaml")
@@ -91,21 +93,13 @@ class Shared:
 
     def __init__(self, loaded: Loaded, settings: dict[str, Any]) -> None:
         s, self.loaded, self.settings = loaded.samples, loaded, settings
-        em = settings["em"]
         self.n_concepts = len(loaded.names)
         self.probe = {"l2": settings["l2"], "n_steps": settings["probe_steps"]}
-        self.texts = read_texts(
-            loaded.alt_texts, s.weights, loaded.words, min_count=em["min_word_count"], start_count=em["concept_word_count"]
-        )
-        fusion = FusionSettings(
-            em["rounds"], em["steps"], em["transition_strength"], em["smoothing"], em["first_empty_share"],
-            settings["l2"], settings["probe_steps"], settings["subfolds"],
-        )  # fmt: skip
+        self.texts, self.beliefs, self.plain = believe(loaded, settings)
         targets = first_targets(s.given, loaded.matched)
         self.log_probs = out_of_fold_log_probs(s.embeddings, targets, s.weights, s.folds, **self.probe)
         self.probs = np.exp(self.log_probs.astype(np.float64))
         self.logits = out_of_fold_logits(s, targets, **self.probe)
-        self.beliefs: Beliefs = probe_rounds(s.embeddings, targets, s.folds, s.given, self.texts, s.weights, s.groups, fusion=fusion)
         best = self.beliefs.posterior.argmax(1)
         self.members = np.where((best < self.n_concepts) & (s.weights > 0), best, -1)
         named = settings["anchors"]
@@ -139,9 +133,9 @@ def methods(shared: Shared) -> dict[str, Callable[[], Signals]]:
     everyone = np.arange(len(own))
 
     def believed(chances: np.ndarray) -> Signals:
-        """Chances (n, k + 1), the last one of none of the concepts."""
+        """Chances (n, n_states) of the k concepts, other senses and none of them."""
         suggested = suggestions(chances[:, :k], s.given, min_given_share=shared.settings["min_given_share"])
-        return Signals(chances[everyone, own], 1 - chances[:, k], suggested, chances[everyone, suggested])
+        return Signals(chances[everyone, own], chances[:, :k].sum(1), suggested, chances[everyone, suggested])
 
     def votes() -> Signals:
         shares = vote_shares(s.neighbors, s.similarities, s.given, s.groups, s.weights > 0, n_concepts=k)
@@ -235,13 +229,15 @@ def methods(shared: Shared) -> dict[str, Callable[[], Signals]]:
         "prototypes": prototypes,
         "capro": capro,
         "words": words,
+        **pair_methods(shared.loaded, PairSettings(**shared.settings["pairs"])),
         **{f"ood_{name}": lambda name=name: Signals(None, SCORES[name](known, told)) for name in SCORES},  # type: ignore[misc]
         "em": lambda: believed(shared.beliefs.posterior),
+        "em_without_senses": lambda: believed(shared.plain.posterior),
         "em_without_text": without_text,
         "em_without_given": lambda: believed(shared.beliefs.without_given),
         "em_without_image": without_image,
         "score_stage": lambda: Signals(
-            stored["label_score"], stored["ood_score"], stored["suggested"].astype(np.int64), stored["confidence"]
+            stored["label_score"], stored["ood_score"], stored["suggested"].astype(np.int64), stored["confidence"], stored["text_score"]
         ),
     }
 

@@ -14,6 +14,10 @@ from tasks.core.errors import SluiceError
 
 EXPORTS = ("datacomp", "webdataset", "huggingface", "clip-retrieval", "croissant", "cleanlab", "fiftyone")
 BALANCES = ("uniform", "concepts", "words", "clusters")
+RULES = (
+    "prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given", "low_self_confidence",
+    "low_normalized_margin",
+)  # fmt: skip
 NO_SPACE = (28, 122)  # errno of a full disk and of a full quota
 
 
@@ -83,6 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
         found.add_argument("-n", type=int, default=10, metavar="N", help="number of answers (default: 10)")
         add_format(found)
     add_export(commands.add_parser("export", help="write a part of the dataset in another tool's format"))
+    add_multilabel(commands.add_parser("multilabel", help="find wrong and missing concepts in a table of images with several each"))
     versions = commands.add_parser("versions", help="list the published versions of the dataset")
     add_format(versions)
     diff = commands.add_parser("diff", help="say what differs between two versions: rows in, rows out, decisions, metrics")
@@ -140,6 +145,17 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     drawn = "... evenly over rows (default), concepts, words that name one (MetaCLIP), or clusters of pictures (hierarchical k-means)"
     parser.add_argument("--balance", choices=BALANCES, help=drawn)
     parser.add_argument("--seed", metavar="S", type=int, help="of the draw (default: 0)")
+
+
+def add_multilabel(parser: argparse.ArgumentParser) -> None:
+    """`sluice multilabel`."""
+    parser.add_argument("labels", metavar="LABELS.parquet", type=Path, help="a row per image, a column of 1, 0 and -1 or null per concept")
+    predictions = "probabilities of a model that never saw the row, rows and columns as in the labels"
+    parser.add_argument("predictions", metavar="PREDICTIONS.npy", type=Path, help=predictions)
+    parser.add_argument("out", metavar="OUT.parquet", type=Path, help="a file that isn't there yet")
+    parser.add_argument("--id", metavar="COLUMN", action="append", default=[], help="a column of whole numbers that is no concept")
+    parser.add_argument("--rule", choices=RULES, default=RULES[0], help=f"what counts as an error (default: {RULES[0]})")
+    add_format(parser)
 
 
 def add_forget(parser: argparse.ArgumentParser) -> None:

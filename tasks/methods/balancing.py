@@ -54,31 +54,11 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(WORD.findall(text.lower()))
 
 
-def keep_probabilities(counts: np.ndarray, *, limit: float) -> np.ndarray:
-    """(e,) float64 in (0, 1]: the chance that an entry keeps a pair, min(1, limit / count); 1 for entries that no text names.
-
-    MetaCLIP (Xu et al. 2024), algorithm 1. Raises ValueError for a limit that isn't positive.
-    """
-    if not limit > 0:
-        raise ValueError(f"limit {limit} must be positive")
-    return np.where(counts > limit, limit / np.maximum(counts, 1), 1.0)
-
-
-def balanced(matches: Matches, *, limit: float) -> np.ndarray:
-    """(n,) bool: pairs that at least one of their entries keeps, each drawing by itself; pairs that name no entry don't stay.
-
-    MetaCLIP (Xu et al. 2024), algorithm 1.
-    """
-    kept = np.zeros(matches.n_texts, bool)
-    kept[matches.texts[matches.draws < keep_probabilities(matches.counts, limit=limit)[matches.entries]]] = True
-    return kept
-
-
 def least_limits(matches: Matches) -> np.ndarray:
-    """(n,) float64: the limit above which each pair stays in `balanced`; infinite for pairs that name no entry.
+    """(n,) float64: the limit above which each pair stays; infinite for pairs that name no entry.
 
-    A draw lies under limit / count where draw * count lies under the limit, so the n smallest are what `balanced` keeps at some limit:
-    a subset of an exact size by the same rule, and a smaller one is part of a larger one.
+    MetaCLIP (Xu et al. 2024), algorithm 1, keeps a pair if one of its entries draws less than limit / count. So the n smallest limits are
+    what it keeps at some limit: a subset of an exact size by the same rule, and a smaller one is part of a larger one.
     """
     limits = np.full(matches.n_texts, np.inf)
     np.minimum.at(limits, matches.texts, matches.draws * matches.counts[matches.entries])
