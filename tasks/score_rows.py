@@ -11,7 +11,7 @@ from tasks.methods.alignment import codes, matrix, places
 from tasks.methods.pictures import squares
 from tasks.methods.prototypes import normalized
 from tasks.methods.reviews import applied
-from tasks.methods.samples import ALIGNED, Samples, align, align_samples
+from tasks.methods.samples import ALIGNED, Samples, align, align_samples, first_of_each
 from tasks.methods.senses import Rivals
 from tasks.methods.tars import read_images
 
@@ -52,7 +52,17 @@ def read_rows(
     ids, hashes, concepts = (recorded[name].to_pylist() for name in ("sample_id", "sha256", "concept"))
     verdicts, shown = applied(ids, hashes, concepts, reviews.table().to_pylist())
     chances /= np.maximum(chances.sum(1, keepdims=True), 1e-9)
-    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances, fit, verdicts, shown, codes(shown, names))
+    reviewed = of_first(codes(shown, names), samples.groups)
+    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances, fit, verdicts, shown, reviewed)
+
+
+def of_first(reviewed: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n,) int: what people named, -1 = nothing, where the first of a group of copies learns what they said of any of them."""
+    told, rows = reviewed.copy(), np.flatnonzero(reviewed >= 0)
+    named = dict(zip(groups[rows[::-1]].tolist(), reviewed[rows[::-1]].tolist(), strict=True))  # of several the first counts
+    for row in np.flatnonzero(first_of_each(groups) & (reviewed < 0)):
+        told[row] = named.get(int(groups[row]), -1)
+    return told
 
 
 def read_rivals(prototypes: Source, embeddings: Source, rows: Rows, known: list[Concept]) -> Rivals | None:

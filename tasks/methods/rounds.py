@@ -54,16 +54,19 @@ def network_rounds(
     """(beliefs, word_probs (n, n_words) float64) after one round of fold networks per entry of `rounds`.
 
     images (n, side, side, 3) uint8; targets (n, n_targets) of the first round: the concepts and the other senses of their words; later ones
-    learn the beliefs of the round before, and the networks of all rounds so far judge together.
+    learn the beliefs of the round before, and the networks of all rounds so far judge together. weights (n,): 0 = learned by none of them.
     reviewed (n,) int: the concept that a person named, -1 = nobody did: it is learnt, and not the row's own score.
     senses (S,) int: the concept whose word each other sense shares.
     """
     n_concepts = targets.shape[1] - len(senses)
     earlier: list[FoldOutput] = []
+    shaping = (weights > 0)[:, None]
     beliefs: Beliefs | None = None
     for number, settings in enumerate(rounds):
         learned = targets if beliefs is None else taught(beliefs.posterior, reviewed).astype(np.float32)
-        outputs = out_of_fold_outputs(images, learned, words, folds, settings=settings, seed=seed + 100 * number, progress=progress)
+        outputs = out_of_fold_outputs(
+            images, learned * shaping, words * shaping, folds, settings=settings, seed=seed + 100 * number, progress=progress
+        )
         signals = (outputs, given, texts, weights, groups)
         beliefs = fuse(*signals, n_concepts=n_concepts, settings=fusion, reviewed=reviewed, earlier=earlier, senses=senses)
         earlier = [*earlier, *outputs]

@@ -18,8 +18,9 @@ ALIGNED = ["sample_id", "duplicate_group", "is_leak", "split", "fold"]
 class Samples:
     """n indexed samples.
 
-    given (n,) int64: number of the given concept, -1 = none; groups (n,) int64: copies share one; weights (n,) float64: one over the
-    size of the group, 0 in the test split and for copies of clean test pictures, which shape nothing; folds (n,) int64, -1 there;
+    given (n,) int64: number of the given concept, -1 = none; groups (n,) int64: copies share one; weights (n,) float64: 1 for the first of
+    each group, 0 for its copies, in the test split and for copies of clean test pictures: these shape nothing, so that a copy that comes
+    later changes no other row's scores; folds (n,) int64, -1 in the test split and for copies of clean pictures;
     neighbors (n, n_neighbors) int64 row numbers, -1 = none; similarities (n, n_neighbors) float32; embeddings (n, d) float32 of the
     images.
     """
@@ -55,9 +56,16 @@ def align_samples(graph: pa.Table, records: pa.Table, embeddings: pa.Table, dupl
         graph["crawl"],
         codes(align(records, ids)["concept"].to_pylist(), names),
         groups,
-        np.where(apart, 0.0, 1.0 / np.bincount(groups)[groups]),
+        np.where(first_of_each(np.where(apart, -1, groups)) & ~apart, 1.0, 0.0),
         np.where(apart, -1, copies["fold"].to_numpy().astype(np.int64)),
         padded(graph["neighbors"], -1, np.int64),
         padded(graph["similarities"], 0.0, np.float32),
         normalized(matrix(align(embeddings, ids)["image_embedding"])),
     )
+
+
+def first_of_each(groups: np.ndarray) -> np.ndarray:
+    """(n,) bool: the first row of each group; groups (n,) int."""
+    first = np.zeros(len(groups), bool)
+    first[np.unique(groups, return_index=True)[1]] = True
+    return first

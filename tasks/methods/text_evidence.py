@@ -106,7 +106,7 @@ def fit_words(
         speaks = (1 - share) * ratio / (share + (1 - share) * ratio)
     spoken = posterior * speaks * (weights * has_words)[:, None]
     overall = np.asarray(texts.matrix.T @ weights).ravel() + texts.start.sum(0) + 1e-9
-    words_per_text = max(float(texts.matrix.sum()) / max(int(has_words.sum()), 1), 1.0)
+    words_per_text = max(float(weights @ np.asarray(texts.matrix.sum(1)).ravel()) / max(float(weights @ has_words), 1e-9), 1.0)
     prior_counts = smoothing * words_per_text * overall / overall.sum()
     return WordModel(np.asarray((texts.matrix.T @ spoken).T) + texts.start + prior_counts, spoken, overall / overall.sum(), share)
 

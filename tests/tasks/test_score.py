@@ -192,6 +192,42 @@ def test_verdicts_that_name_no_concept_or_another_picture_change_nothing(tmp_pat
         assert run(web, "probe") == before
 
 
+@pytest.mark.parametrize("predictor", ["probe", "network"])
+def test_a_copy_that_comes_later_changes_no_other_score(tmp_path, predictor):
+    """The copy has another concept and another text; and what a later crawl doesn't hold can't tell what it holds."""
+    web, grown = make_web(tmp_path / "before", n_rows=90), make_web(tmp_path / "after", n_rows=90)
+    append_copy(grown, of=12)
+    before, after = run(web, predictor), run(grown, predictor)
+    assert len(after) == len(before) + 1
+    assert [row for row in after if row["sample_id"] in web.truth] == before
+
+
+def append_copy(web: SmallWeb, of: int) -> None:
+    """Add one more row at the end of the index: the picture of a row there is, under another concept and with another text."""
+    ids = [row["sample_id"] for row in web.source("neighbors").table().to_pylist()]
+    original, name = ids[of], "f" * 32
+    web.truth[name] = web.truth[original]
+    tables = {table: web.source(table).table().to_pylist() for table in ("records", "embeddings", "duplicates", "neighbors")}
+    for rows in tables.values():
+        found = next(row for row in rows if row["sample_id"] == original)
+        rows.append(found | {"sample_id": name})
+    tables["records"][-1] |= {"concept": "rust" if tables["records"][-1]["concept"] != "rust" else "moss", "alt_text": "a tram of peat"}
+    tables["duplicates"][-1] |= {"near_duplicate_score": 0.0}
+    tables["neighbors"][-1] |= {"position": len(ids)}
+    for table, rows in tables.items():
+        web.write(table, rows)
+
+
+def test_the_order_of_rows_in_the_tables_changes_nothing(tmp_path):
+    web, shuffled = make_web(tmp_path / "one", n_rows=90), make_web(tmp_path / "other", n_rows=90)
+    write_matches(shuffled)
+    rng = np.random.default_rng(0)
+    for table in ("records", "embeddings", "duplicates", "matches"):
+        rows = shuffled.source(table).table().to_pylist()
+        shuffled.write(table, [rows[place] for place in rng.permutation(len(rows))])
+    assert run(shuffled, "probe") == run(web, "probe")
+
+
 def test_rows_of_the_test_split_shape_nothing(tmp_path):
     """Other concepts on test rows: no score of any other row moves."""
     web = make_web(tmp_path, n_rows=120)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tasks.core.concepts import Concept, load_concepts
-from tasks.score_rows import Rows, named_words, read_pixels, read_rivals, read_rows
+from tasks.score_rows import Rows, named_words, of_first, read_pixels, read_rivals, read_rows
 from tests.tasks.small_web import COLOURS, SmallWeb, make_web
 from tests.tasks.test_score import write_matches, write_prototypes
 
@@ -44,6 +44,12 @@ def test_rivals_are_the_distractors_that_are_no_concept(tmp_path):
     assert rivals.has_text.tolist() == [bool(written[name]) for name in rows.samples.sample_ids.to_pylist()]
     write_prototypes(web, {"moss": ["Iron"]})
     assert read_rivals(web.source("prototypes"), web.source("embeddings"), rows, known) is None
+
+
+def test_what_people_say_of_a_copy_is_learnt_by_the_first_of_its_group():
+    reviewed, groups = np.array([-1, 2, 1, -1, -1, 0, 1]), np.array([7, 7, 7, 8, 8, 9, 9])
+    assert of_first(reviewed, groups).tolist() == [2, 2, 1, -1, -1, 0, 1]
+    assert reviewed[0] == -1
 
 
 def test_words_of_another_sense_are_its_own_where_it_is_a_state():

@@ -39,7 +39,7 @@ def test_four_samples_in_the_order_of_the_index():
     assert found.given.tolist() == [1, 0, -1, -1]
     assert found.groups[0] == found.groups[1]
     assert len(set(found.groups)) == 3
-    assert found.weights.tolist() == [0.5, 0.5, 0.0, 1.0]
+    assert found.weights.tolist() == [1.0, 0.0, 0.0, 1.0]
     assert found.folds.tolist() == [4, 4, -1, 5]
     assert found.neighbors.tolist() == [[1, 2], [0, -1], [-1, -1], [0, 2]]
     assert found.similarities == pytest.approx(np.array([[0.9, 0.5], [0.75, 0], [0, 0], [0.5, 0.25]]))
