@@ -22,7 +22,7 @@ from tasks.core.progress import track
 from tasks.core.settings import Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
-from tasks.methods.calibration import Witness, calibrated, standard_errors
+from tasks.methods.calibration import Bins, Witness, calibrated, standard_errors
 from tasks.methods.detectors import Graph, detect
 from tasks.methods.fusion import FusionSettings
 from tasks.methods.learned_calibration import judged_right, learned_chances
@@ -169,8 +169,8 @@ def score_table(
     kinds = (beliefs.without_text[:, :n_concepts].argmax(1) != samples.given).astype(int)
     asked = (suggested != samples.given).astype(int)
     witnesses = (Witness(text_says, beliefs.without_text, kinds, asked), Witness(samples.given, beliefs.without_given))
-    heard = (suggested, beliefs.posterior, witnesses, samples.weights)
-    how: dict[str, Any] = {"n_bins": params.calibration.bins, "senses": senses}
+    heard = (beliefs.posterior[everyone, suggested], beliefs.posterior, witnesses, samples.weights)
+    how: dict[str, Any] = {"bins": Bins(params.calibration.bins, params.calibration.least_rows), "senses": senses}
     chances = calibrated(*heard, **how)
     errors = standard_errors(*heard, samples.groups, n_draws=params.calibration.draws, seed=seed, **how)
     judged = np.where(has_concept, samples.given, suggested)

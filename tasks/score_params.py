@@ -50,6 +50,7 @@ class CalibrationParams(Params):
     """How far the chances are drawn down to what text and given concept bear out."""
 
     bins: Count
+    least_rows: Positive
     least_text_chance: Share
     draws: Annotated[int, Field(ge=2)]
 

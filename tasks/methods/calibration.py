@@ -15,8 +15,7 @@ import numpy as np
 from tasks.methods.posterior import NO_SENSES, fit_transition
 
 WITNESS_STRENGTH = 50.0  # rows of belief in an even spread of a witness' errors, as for the given concept
-TAKEN_AT_THEIR_WORD = 0.98  # opinions of at least so much show what agreement can reach
-LEAST_CHANCE = 1e-5  # that a logarithm is taken of
+TAKEN_AT_THEIR_WORD = 0.95  # opinions of at least so much show what agreement can reach
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,17 @@ class Reliability:
     def __call__(self, probability: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, linear between the points."""
         return np.asarray(np.interp(probability, self.raw, self.calibrated).astype(np.float32))
+
+
+class Bins(NamedTuple):
+    """At most so many bins, of at least so many rows each: of fewer, chance alone would draw a curve down here and there."""
+
+    most: int
+    least_rows: float
+
+    def number(self, n_rows: float) -> int:
+        """How many bins that is for `n_rows` rows (weighted); at least 2."""
+        return int(np.clip(n_rows // self.least_rows, 2, max(self.most, 2)))
 
 
 class Heard(NamedTuple):
@@ -45,14 +55,14 @@ class Heard(NamedTuple):
     weights: np.ndarray
 
 
-def fit_reliability(heard: Heard, weights: np.ndarray, *, n_bins: int) -> Reliability:
+def fit_reliability(heard: Heard, weights: np.ndarray, bins: Bins) -> Reliability:
     """Reliability of the opinions of the rows that `weights` (n,) counts.
 
     Isotonic regression over bins of equal weight, so that the curve can only rise. What agreement can reach is set by `scale` over all of
     the witness' rows.
     """
     used = weights > 0
-    points = _bins(heard.probability[used], weights[used], n_bins)
+    points = _points(heard.probability[used], weights[used], bins.number(float(weights[used].sum())))
     if points.max(initial=-1) < 1:
         return Reliability(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
     n = points.max() + 1
@@ -91,7 +101,7 @@ def rising(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.repeat(means, counts)
 
 
-def _bins(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.ndarray:
+def _points(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.ndarray:
     """(n,) int bin of each value: equal weight per bin, equal values in one bin, numbered without gaps."""
     if not len(values):
         return np.zeros(0, np.int64)
@@ -118,41 +128,39 @@ class Witness(NamedTuple):
 
 
 def calibrated(
-    suggested: np.ndarray,
+    values: np.ndarray,
     posterior: np.ndarray,
     witnesses: Sequence[Witness],
     weights: np.ndarray,
     *,
-    n_bins: int,
+    bins: Bins,
     senses: np.ndarray = NO_SENSES,
 ) -> np.ndarray:
-    """(n,) float64: the chance that each suggested concept is right; a witness can only take from what all signals gave together.
+    """(n,) float64: how sure one may be of chances that all signals gave together; a witness can only take from them.
 
-    suggested (n,) int; posterior (n, n_states): concepts, other senses of their words (senses (S,) int: whose), none of them: by it the
-    witnesses' own errors are judged; weights (n,), 0 = shapes nothing. Each witness tells how far opinions that were formed without it are
-    right. What those on a row were too sure, in log odds, is taken from the posterior, for what they claim it claims too.
+    values (n,): the chances; posterior (n, n_states): concepts, other senses of their words (senses (S,) int: whose), none of them: by it
+    the witnesses' own errors are judged; weights (n,), 0 = shapes nothing. Each witness tells how far opinions at a level are right that
+    were formed without it, and a chance is drawn down to the lowest of that: beliefs that join signals which err together are too sure.
     """
-    rows, alike = np.arange(len(posterior)), np.zeros(len(posterior), np.int64)
-    found = _log_odds(posterior[rows, suggested])
+    found, alike = np.array(values, np.float64), np.zeros(len(values), np.int64)
     for witness in witnesses:
         kinds, asked = (alike if given is None else given for given in (witness.kinds, witness.asked))
-        heard, claimed = hear(witness, posterior, weights, senses), _log_odds(witness.opinions[rows, suggested])
+        heard = hear(witness, posterior, weights, senses)
         for kind in np.unique(asked):
             used, mine = np.where(kinds == kind, heard.weights, 0.0), asked == kind
             if used.sum() > 0:
-                curve = fit_reliability(heard, used, n_bins=n_bins)
-                found[mine] += np.minimum(_log_odds(curve(witness.opinions[mine, suggested[mine]])) - claimed[mine], 0.0)
-    return np.asarray(1 / (1 + np.exp(-found)))
+                found[mine] = np.minimum(found[mine], fit_reliability(heard, used, bins)(values[mine]))
+    return found
 
 
 def standard_errors(
-    suggested: np.ndarray,
+    values: np.ndarray,
     posterior: np.ndarray,
     witnesses: Sequence[Witness],
     weights: np.ndarray,
     groups: np.ndarray,
     *,
-    n_bins: int,
+    bins: Bins,
     n_draws: int,
     seed: int,
     senses: np.ndarray = NO_SENSES,
@@ -165,11 +173,11 @@ def standard_errors(
     """
     rng = np.random.default_rng(seed)
     own = np.unique(groups, return_inverse=True)[1].reshape(-1)
-    likely = (weights > 0) & (calibrated(suggested, posterior, witnesses, weights, n_bins=n_bins, senses=senses) >= 0.5)
+    likely = (weights > 0) & (calibrated(values, posterior, witnesses, weights, bins=bins, senses=senses) >= 0.5)
     if not likely.any():
         return np.zeros(len(posterior))
     drawn = [weights * rng.poisson(1.0, own.max() + 1)[own] for _ in range(n_draws)]
-    found = np.stack([calibrated(suggested, posterior, witnesses, sample, n_bins=n_bins, senses=senses) for sample in drawn])
+    found = np.stack([calibrated(values, posterior, witnesses, sample, bins=bins, senses=senses) for sample in drawn])
     means = found[:, likely].mean(1)
     spread = float(means.std())
     if spread <= 0:
@@ -188,8 +196,3 @@ def hear(witness: Witness, posterior: np.ndarray, weights: np.ndarray, senses: n
     expected = np.einsum("ns,sn->n", posterior, transition[:, opinion])  # of the witness, to agree
     chance = (expected - own * sure) / np.maximum(1 - own, 1e-9)
     return Heard(witness.opinions[rows, opinion], opinion == witness.votes, chance, sure, told)
-
-
-def _log_odds(chances: np.ndarray) -> np.ndarray:
-    bounded = np.clip(chances, LEAST_CHANCE, 1 - LEAST_CHANCE)
-    return np.asarray(np.log(bounded / (1 - bounded)), np.float64)

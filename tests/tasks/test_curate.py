@@ -70,6 +70,22 @@ def test_of_two_copies_one_survives(web):
     assert "duplicate" not in alive["reasons"]
 
 
+def test_where_the_first_survives_a_copy_that_comes_later_changes_no_decision(web):
+    """The copy is surer than its original; it would be the survivor by the rule `best`."""
+    _, before = run(web, survivor="first")
+    original = next(row["sample_id"] for row in before if row["keep"] and row["confidence"] < 0.99)
+    for table in ("records", "validity", "duplicates", "scores"):
+        rows = web.source(table).table().to_pylist()
+        copy = next(row for row in rows if row["sample_id"] == original) | {"sample_id": "f" * 32}
+        if table == "scores":
+            copy |= {"confidence": 0.999}
+        web.write(table, [*rows, copy])
+    _, after = run(web, survivor="first")
+    assert [row for row in after if row["sample_id"] != "f" * 32] == before
+    added = next(row for row in after if row["sample_id"] == "f" * 32)
+    assert (added["keep"], added["reason"], added["duplicate_of"]) == (False, "duplicate", original)
+
+
 def test_a_leak_is_never_kept(web):
     _, rows = run(web)
     assert [row["reason"] for row in rows if "leak" in row["reasons"]] == ["leak"]

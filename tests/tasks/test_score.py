@@ -30,7 +30,7 @@ def run(web: SmallWeb, predictor: str, workers: int = 1, learned: LearnedParams 
     params = ScoreParams(
         predictor=predictor, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
         senses=SenseParams(min_agreement=0.3, confidence=0.9), learned=learned, min_given_share=0.8,
-        calibration=CalibrationParams(bins=10, least_text_chance=0.6, draws=5),
+        calibration=CalibrationParams(bins=10, least_rows=10, least_text_chance=0.6, draws=5),
         covariance_shrinkage=0.1,
     )  # fmt: skip
     if not (web.root / "matches").exists():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.methods.calibration import Heard, Witness, calibrated, fit_reliability, rising, scale, standard_errors
+from tasks.methods.calibration import Bins, Heard, Witness, calibrated, fit_reliability, rising, scale, standard_errors
 
 
 def test_rising():
@@ -23,7 +23,7 @@ def test_the_curve_is_found_from_noisy_agreement(noise):
     rng = np.random.default_rng(0)
     probability = rng.random(20000)
     right = rng.random(20000) < probability**2
-    curve = fit_reliability(heard_of(probability, right, noise, 1 - noise), np.ones(20000), n_bins=20)
+    curve = fit_reliability(heard_of(probability, right, noise, 1 - noise), np.ones(20000), Bins(20, 1))
     asked = np.linspace(0.1, 0.95, 18)
     assert np.abs(curve(asked) - asked**2).max() < 0.06
 
@@ -35,16 +35,16 @@ def test_opinions_that_are_sure_of_themselves_set_the_scale():
     right = rng.random(40000) < np.where(probability > 0.98, 1.0, probability**2)
     heard = heard_of(probability, right, 0.1, 0.81)
     assert scale(heard) == pytest.approx((0.9 - 0.1) / (0.81 - 0.1), rel=0.02)
-    asked = np.linspace(0.5, 0.95, 10)
-    assert np.abs(fit_reliability(heard, np.ones(40000), n_bins=40)(asked) - asked**2).max() < 0.05
-    modest = heard._replace(probability=np.minimum(probability, 0.97))
+    asked = np.linspace(0.5, 0.9, 10)
+    assert np.abs(fit_reliability(heard, np.ones(40000), Bins(40, 1))(asked) - asked**2).max() < 0.05
+    modest = heard._replace(probability=np.minimum(probability, 0.94))
     assert scale(modest) == 1.0  # nobody is sure: nothing to go by
     assert scale(heard_of(probability, right, 0.1, 0.99)) == 1.0  # agreement can only be more than was thought
 
 
 def test_without_rows_the_curve_is_the_diagonal():
     nothing = Heard(np.zeros(0), np.zeros(0, bool), np.zeros(0), np.zeros(0), np.zeros(0))
-    curve = fit_reliability(nothing, np.zeros(0), n_bins=5)
+    curve = fit_reliability(nothing, np.zeros(0), Bins(5, 1))
     assert curve(np.array([0.0, 0.3, 1.0])) == pytest.approx([0.0, 0.3, 1.0])
 
 
@@ -70,25 +70,27 @@ def gap(chances: np.ndarray, right: np.ndarray) -> float:
 
 def test_a_witness_takes_from_beliefs_that_are_too_sure():
     right, beliefs, witness = made()
-    found = calibrated(beliefs.argmax(1), beliefs, [witness], np.ones(len(right)), n_bins=20)
+    found = calibrated(beliefs.max(1), beliefs, [witness], np.ones(len(right)), bins=Bins(20, 1))
     assert (found <= beliefs.max(1) + 1e-9).all()
     assert gap(beliefs.max(1), right) > 0.12
     assert gap(found, right) < 0.08
 
 
-def test_what_the_opinions_without_a_witness_were_too_sure_is_taken_from_the_beliefs_in_log_odds():
-    right, opinions, witness = made()
-    posterior = opinions**2 / (opinions**2).sum(1, keepdims=True)  # surer still
-    suggested = opinions.argmax(1)
-    alone = calibrated(suggested, opinions, [witness], np.ones(len(right)), n_bins=20)
-    found = calibrated(suggested, posterior, [witness._replace(opinions=opinions)], np.ones(len(right)), n_bins=20)
-    inside = (opinions.max(1) > 0.6) & (opinions.max(1) < 0.99)
+def test_of_two_witnesses_the_sterner_one_counts_and_not_both():
+    right, beliefs, witness = made()
+    strict = witness._replace(opinions=np.clip(beliefs**0.5, 0, 1))  # opinions that claim more agree no oftener
+    alone, both = (
+        calibrated(beliefs.max(1), beliefs, heard, np.ones(len(right)), bins=Bins(20, 1)) for heard in ([strict], [witness, strict, strict])
+    )
+    first = calibrated(beliefs.max(1), beliefs, [witness], np.ones(len(right)), bins=Bins(20, 1))
+    assert both == pytest.approx(np.minimum(first, alone))
 
-    def odds(chances: np.ndarray) -> np.ndarray:
-        return np.log(chances / (1 - chances))[inside]
 
-    taken = odds(opinions.max(1)) - odds(alone)
-    assert odds(posterior.max(1)) - odds(found) == pytest.approx(taken, abs=0.35)  # the witness is judged by other beliefs
+def test_bins_hold_enough_rows():
+    assert [Bins(20, 300).number(n) for n in (0, 299, 700, 3100, 6000, 90_000)] == [2, 2, 2, 10, 20, 20]
+    right, beliefs, witness = made(400)
+    few, many = (calibrated(beliefs.max(1), beliefs, [witness], np.ones(400), bins=bins).mean() for bins in (Bins(20, 100), Bins(20, 1)))
+    assert abs(few - right.mean()) < abs(many - right.mean())
 
 
 def test_a_witness_for_another_sense_is_no_witness_for_the_concept():
@@ -99,7 +101,14 @@ def test_a_witness_for_another_sense_is_no_witness_for_the_concept():
     posterior = np.eye(4)[np.where(truth == 2, 2, truth)] * 0.97 + 0.01
     opinions = np.full((n, 4), 0.01)
     opinions[np.arange(n), np.where(truth == 2, 0, truth)] = 0.97  # the image alone takes the other sense for the concept
-    told = calibrated(np.where(truth == 1, 1, 0), posterior, [Witness(given, opinions)], np.ones(n), n_bins=20, senses=np.array([0]))
+    told = calibrated(
+        posterior[np.arange(n), np.where(truth == 1, 1, 0)],
+        posterior,
+        [Witness(given, opinions)],
+        np.ones(n),
+        bins=Bins(20, 1),
+        senses=np.array([0]),
+    )
     assert told[truth == 1].mean() > 0.9
     assert told[truth == 2].max() < 0.05
 
@@ -109,27 +118,29 @@ def test_each_kind_is_held_against_its_own():
     kinds = (np.arange(len(right)) % 2).astype(int)
     votes = np.where(kinds == 1, -1, witness.votes)  # of the second kind the witness says nothing
     apart = Witness(votes, beliefs, kinds, kinds)
-    found = calibrated(beliefs.argmax(1), beliefs, [apart], np.ones(len(right)), n_bins=20)
-    assert found[kinds == 1] == pytest.approx(np.clip(beliefs.max(1)[kinds == 1], 1e-5, 1 - 1e-5))
+    found = calibrated(beliefs.max(1), beliefs, [apart], np.ones(len(right)), bins=Bins(20, 1))
+    assert (found[kinds == 1] == beliefs.max(1)[kinds == 1]).all()
     first = kinds == 0
     alone = Witness(votes[first], beliefs[first])
-    expected = calibrated(beliefs.argmax(1)[first], beliefs[first], [alone], np.ones(int(first.sum())), n_bins=20)
+    expected = calibrated(beliefs.max(1)[first], beliefs[first], [alone], np.ones(int(first.sum())), bins=Bins(20, 1))
     assert found[first] == pytest.approx(expected)
 
 
 def test_a_witness_who_says_nothing_takes_nothing():
     beliefs = np.array([[0.6, 0.3, 0.1]])
-    silent, first = Witness(np.array([-1]), beliefs), np.array([0])
-    assert calibrated(first, beliefs, [silent], np.ones(1), n_bins=5) == pytest.approx([0.6])
-    assert standard_errors(first, beliefs, [silent], np.ones(1), np.zeros(1, int), n_bins=5, n_draws=3, seed=0).tolist() == [0.0]
+    silent = Witness(np.array([-1]), beliefs)
+    assert calibrated(beliefs[:, 0], beliefs, [silent], np.ones(1), bins=Bins(5, 1)) == pytest.approx([0.6])
+    assert standard_errors(beliefs[:, 0], beliefs, [silent], np.ones(1), np.zeros(1, int), bins=Bins(5, 1), n_draws=3, seed=0).tolist() == [
+        0.0
+    ]
 
 
 def test_errors_add_up_to_the_spread_of_the_mean_over_other_samples():
     def mean_and_error(seed: int) -> tuple[float, float]:
         right, beliefs, witness = made(3000, seed)
-        heard = (beliefs.argmax(1), beliefs, [witness], np.ones(len(right)))
-        found = calibrated(*heard, n_bins=10)
-        errors = standard_errors(*heard, np.arange(len(right)), n_bins=10, n_draws=40, seed=0)
+        heard = (beliefs.max(1), beliefs, [witness], np.ones(len(right)))
+        found = calibrated(*heard, bins=Bins(10, 1))
+        errors = standard_errors(*heard, np.arange(len(right)), bins=Bins(10, 1), n_draws=40, seed=0)
         return float(found[found >= 0.5].mean()), float(errors[found >= 0.5].mean())
 
     found = [mean_and_error(seed) for seed in range(30)]
