@@ -1,14 +1,14 @@
 """Find planted copies among 20,000 pictures, beside cleanvision and imagededup on the same files.
 
-    python -m benchmarks.dedup [--pictures N] [--data DIR]
+    python -m benchmarks.dedup [--pictures N] [--data DIR] [--no-peers]
 
 Half of the pictures are copies of parts of photographs (128 pixels), as many of each of ten kinds (benchmarks/planted.py); the other half
 are their originals and a crowd of small pictures without copies. Sluice's `deduplicate` runs on them with the project's params; without a
 pretrained encoder the embeddings are the thumbnails. The peers run in environments of their own: cleanvision with its exact and near
 duplicates, imagededup with each of its four hashes at every even distance up to 10. A pair is right if both have the same original; a
 copy is found if the reported pairs link it with its original, directly or over others. `ahead` lists, kind by kind, the peers' variants
-whose precision is not below Sluice's and whose share of found copies is higher: none, if all is well. Progress goes to standard error; one
-JSON line comes last on standard output.
+whose precision is not below Sluice's and whose share of found copies is higher: none, if all is well. The peers take ten minutes; with
+`--no-peers` Sluice's figures come alone. Progress goes to standard error; one JSON line comes last on standard output.
 """
 
 import argparse
@@ -54,13 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--data", type=Path, default=DATA, help="folder with photos/ and eval/")
+    parser.add_argument("--no-peers", action="store_true", help="Sluice's figures alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sluice-dedup-") as scratch:
-        print(json.dumps(compare(options.data, options.pictures, Path(scratch))))
+        print(json.dumps(compare(options.data, options.pictures, Path(scratch), {} if options.no_peers else PEERS)))
 
 
-def compare(data: Path, n_pictures: int, folder: Path) -> dict[str, Any]:
-    """All figures."""
+def compare(data: Path, n_pictures: int, folder: Path, requirements: dict[str, str]) -> dict[str, Any]:
+    """All figures, beside those of the peers: name -> requirement."""
     pictures = plant(data, n_pictures, SEED)
     files = folder / "files"
     files.mkdir()
@@ -70,8 +71,10 @@ def compare(data: Path, n_pictures: int, folder: Path) -> dict[str, Any]:
     ours = figures(pictures, find_copies(pictures, folder))
     ours["seconds"] = round(time.perf_counter() - began, 1)
     print(json.dumps(ours), file=sys.stderr)
+    if not requirements:
+        return {**ours, "pictures": len(pictures)}
     peers = {}
-    for name, requirement in PEERS.items():
+    for name, requirement in requirements.items():
         for variant, found in run_peer(name, requirement, files, folder / f"{name}.json").items():
             peers[variant] = figures(pictures, np.array(found["pairs"], np.int64).reshape(-1, 2)) | {"seconds": found["seconds"]}
             print(variant, json.dumps(peers[variant]), file=sys.stderr)

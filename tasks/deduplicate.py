@@ -1,7 +1,8 @@
 """Deduplicate: groups of copies with their evidence, splits and folds by group, and copies of clean sets, out of hashes and the kNN graph.
 
 Exact copies have equal bytes. All other evidence only proposes: perceptual hashes (also of the mirrored picture) within a radius, and
-neighbours in the embedding space. Thumbnails confirm, for on small pictures hashes and weak encoders put strangers together.
+neighbours in the embedding space. Thumbnails confirm, for on small pictures hashes and weak encoders put strangers together, and so do
+equal frames, corners and words on large ones: their details must agree as well.
 """
 
 import logging
@@ -10,7 +11,6 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, Field, model_validator
 
 from tasks.contracts.duplicates import CONTRACT as DUPLICATES
@@ -19,7 +19,7 @@ from tasks.core.params import Params, SharedParams
 from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
-from tasks.deduplicate_rows import Rows, read_clean, read_rows, read_thumbnails
+from tasks.deduplicate_rows import Rows, read_clean, read_neighbor_pairs, read_rows, read_thumbnails
 from tasks.methods.cells import train_cells
 from tasks.methods.copies import (
     CleanPictures,
@@ -31,7 +31,6 @@ from tasks.methods.copies import (
     hash_candidates,
     marginless_candidates,
     nearest_copy,
-    neighbor_candidates,
     picture_similarity,
     together,
 )
@@ -74,6 +73,8 @@ class DeduplicateParams(Params):
     min_detail_side: Annotated[int, Field(ge=1)]
     min_layout_similarity: Annotated[float, Field(ge=0, le=1)]
     min_detail_similarity: Annotated[float, Field(ge=0, le=1)]
+    min_small_side: Annotated[int, Field(ge=1)]
+    min_small_detail_similarity: Annotated[float, Field(ge=0, le=1)]
     max_detail_zoom: Annotated[float, Field(ge=0, lt=0.5)]
     splits: Shares
     n_folds: Annotated[int, Field(ge=2, le=127)]
@@ -97,7 +98,7 @@ def deduplicate(
     contents = np.flatnonzero(rows.first == np.arange(len(rows.ids)))
     limits = {"radius": params.radius, "max_per_hash": params.max_per_hash}
     perceptual = hash_candidates(contents, rows.hashes[contents], rows.mirrored[contents], **limits)
-    large = contents[rows.large[contents]]
+    large = contents[rows.sides[contents] >= params.min_detail_side]
     framed = marginless_candidates(large, rows.hashes[large], rows.marginless[large], **limits)
     semantic = semantic_candidates(neighbors, index.path / VECTORS, rows.first, params, shared.seed)
     evaluation = read_clean(clean.path)
@@ -113,7 +114,7 @@ def deduplicate(
         rows.first,
         min_similarity=params.min_group_similarity,
         max_zoom=params.max_zoom,
-        same_details=lambda pairs: by_details(pairs, thumbnails, rows, params)[0],
+        same_details=lambda pairs: share_details(pairs, thumbnails, rows, params),
     )
     labels = grow_groups(links, crawls=rows.crawl_numbers, splits=splits, resembles=resembles)
     splits = splits[labels]
@@ -135,18 +136,6 @@ def semantic_candidates(neighbors: Source, vectors: Path, first: np.ndarray, par
     return distinct_pairs(np.concatenate([edges, first[cell_pairs(embeddings, cells, min_similarity=least)[0]]]))
 
 
-def read_neighbor_pairs(neighbors: Source, first: np.ndarray, min_similarity: float) -> np.ndarray:
-    """Candidate pairs out of the kNN graph, shard after shard."""
-    parts = [np.zeros((0, 2), np.int64)]
-    for table in neighbors.tables(["position", "neighbors", "similarities"]):
-        graph = table.combine_chunks()
-        lengths = pc.list_value_length(graph["neighbors"]).to_numpy()
-        positions = np.repeat(graph["position"].to_numpy(), lengths)
-        others, similarities = (pc.list_flatten(graph[name]).to_numpy() for name in ("neighbors", "similarities"))
-        parts.append(neighbor_candidates(positions, others, similarities, first, min_similarity=min_similarity))
-    return distinct_pairs(np.concatenate(parts))
-
-
 def confirmed(
     perceptual: np.ndarray, framed: np.ndarray, semantic: np.ndarray, thumbnails: Thumbnails, rows: Rows, params: DeduplicateParams
 ) -> dict[str, Copies]:
@@ -154,18 +143,39 @@ def confirmed(
     exact = exact_pairs(rows.first)
     alike = thumbnails.confirm(perceptual, min_similarity=params.min_copy_similarity, max_zoom=params.max_zoom)
     further = distinct_pairs(np.concatenate([perceptual, framed]))
-    same, layouts = by_details(further, thumbnails, rows, params)  # not of semantic candidates: equal frames and black corners pass there
+    same, layouts = by_details(further, thumbnails, rows, params)  # not of semantic candidates: they bring more strangers than copies
+    near = thumbnails.confirm(semantic, min_similarity=params.min_semantic_copy_similarity, max_zoom=params.max_zoom)
     return {
         "exact": Copies(exact, np.ones(len(exact), np.float32)),
-        "perceptual": together(alike, Copies(further[same], layouts[same])),
-        "semantic": thumbnails.confirm(semantic, min_similarity=params.min_semantic_copy_similarity, max_zoom=params.max_zoom),
+        "perceptual": together(uncontradicted(alike, thumbnails, rows, params), Copies(further[same], layouts[same])),
+        "semantic": uncontradicted(near, thumbnails, rows, params),
     }
 
 
 def by_details(pairs: np.ndarray, thumbnails: Thumbnails, rows: Rows, params: DeduplicateParams) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the pairs (m, 2) are copies by their details, (m,) bool, and how alike their layouts are, (m,)."""
-    limits = {"min_layout": params.min_layout_similarity, "min_detail": params.min_detail_similarity, "max_zoom": params.max_detail_zoom}
-    return thumbnails.same_details(pairs, rows.large, **limits)
+    """Which of the candidate pairs (m, 2) are copies by their details, (m,) bool, and how alike their layouts are, (m,)."""
+    large = rows.sides[pairs].min(axis=1) >= params.min_detail_side
+    least = np.where(large, params.min_detail_similarity, params.min_small_detail_similarity)
+    least[~has_details(pairs, rows, params)] = np.inf
+    return thumbnails.same_details(pairs, least, min_layout=params.min_layout_similarity, max_zoom=params.max_detail_zoom)
+
+
+def share_details(pairs: np.ndarray, thumbnails: Thumbnails, rows: Rows, params: DeduplicateParams) -> np.ndarray:
+    """Which (m,) bool of the pairs (m, 2), for which other evidence speaks, have details and share them."""
+    least = np.where(has_details(pairs, rows, params), params.min_detail_similarity, np.inf)
+    return thumbnails.same_details(pairs, least, min_layout=params.min_layout_similarity, max_zoom=params.max_detail_zoom)[0]
+
+
+def has_details(pairs: np.ndarray, rows: Rows, params: DeduplicateParams) -> np.ndarray:
+    """Which (m,) bool of the pairs (m, 2) are of pictures large enough."""
+    enough: np.ndarray = rows.sides[pairs].min(axis=1) >= params.min_small_side
+    return enough
+
+
+def uncontradicted(copies: Copies, thumbnails: Thumbnails, rows: Rows, params: DeduplicateParams) -> Copies:
+    """Those copies by layout that are too small for details, or share them: a frame, black corners or words make a layout, too."""
+    keep = ~has_details(copies.pairs, rows, params) | share_details(copies.pairs, thumbnails, rows, params)
+    return Copies(copies.pairs[keep], copies.similarities[keep])
 
 
 def find_leaks(

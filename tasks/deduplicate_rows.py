@@ -1,4 +1,4 @@
-"""What `deduplicate` reads: the indexed rows with their hashes, thumbnails, and the clean sets."""
+"""What `deduplicate` reads: the indexed rows with their hashes, near neighbours, thumbnails, and the clean sets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,9 @@ from tasks.methods.copies import (
     CleanPictures,
     Thumbnails,
     describe_pictures,
+    distinct_pairs,
     first_of_content,
+    neighbor_candidates,
 )
 from tasks.methods.details import MARGINS, marginless_hashes
 from tasks.methods.perceptual import SIDE
@@ -22,9 +24,9 @@ from tasks.methods.perceptual import SIDE
 
 @dataclass(frozen=True)
 class Rows:
-    """The indexed samples in order: ids, crawls, their number, the first row of each content, hashes, and which are large.
+    """The indexed samples in order: ids, crawls, their number, the first row of each content, hashes, and the shorter side in pixels.
 
-    `marginless` (n, c) are zeros for those that aren't.
+    `marginless` (n, c) are zeros for those that are too small.
     """
 
     ids: list[str]
@@ -35,7 +37,7 @@ class Rows:
     hashes: np.ndarray
     mirrored: np.ndarray
     marginless: np.ndarray
-    large: np.ndarray
+    sides: np.ndarray
 
 
 def read_rows(records: Source, neighbors: Source, min_detail_side: int) -> Rows:
@@ -45,7 +47,7 @@ def read_rows(records: Source, neighbors: Source, min_detail_side: int) -> Rows:
     n = order.num_rows
     digests, found = np.full(n, None, object), np.zeros(n, bool)
     hashes, mirrored = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
-    marginless, large = np.zeros((n, len(MARGINS)), np.uint64), np.zeros(n, bool)
+    marginless, sides = np.zeros((n, len(MARGINS)), np.uint64), np.zeros(n, np.int32)
     for shard in records.shards():
         table = records.read(shard, ["sample_id", "sha256", "phash", "phash_mirrored", "width", "height", "thumbnail"])
         places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
@@ -54,15 +56,16 @@ def read_rows(records: Source, neighbors: Source, min_detail_side: int) -> Rows:
             raise ShardError(f"records of {shard} have indexed samples without hashes: run `dvc repro -f embed index`")
         digests[places], found[places] = table["sha256"].to_numpy(), True
         hashes[places], mirrored[places] = table["phash"].to_numpy(), table["phash_mirrored"].to_numpy()
-        large[places] = np.minimum(table["width"].to_numpy(), table["height"].to_numpy()) >= min_detail_side
-        held = table.filter(pa.array(large[places]))
-        marginless[places[large[places]]] = marginless_hashes(as_pictures(held["thumbnail"], held["sample_id"], shard))
+        sides[places] = np.minimum(table["width"].to_numpy(), table["height"].to_numpy())
+        large = sides[places] >= min_detail_side
+        held = table.filter(pa.array(large))
+        marginless[places[large]] = marginless_hashes(as_pictures(held["thumbnail"], held["sample_id"], shard))
     if not found.all():
         raise ShardError(f"{n - int(found.sum())} indexed samples have no record, such as {ids[int(np.argmin(found))]}: run `dvc repro`")
     names = crawls.to_pylist()
     numbers = np.array([neighbors.crawls.index(name) for name in names], np.int64)
     contents = digests.tolist()
-    return Rows(ids.to_pylist(), names, numbers, contents, first_of_content(contents), hashes, mirrored, marginless, large)
+    return Rows(ids.to_pylist(), names, numbers, contents, first_of_content(contents), hashes, mirrored, marginless, sides)
 
 
 def as_pictures(thumbnails: pa.ChunkedArray, ids: pa.ChunkedArray, shard: Shard) -> np.ndarray:
@@ -81,6 +84,18 @@ def locate(sample_ids: pa.ChunkedArray, ids: pa.Array, crawls: pa.ChunkedArray, 
     here = places >= 0
     here[here] = pc.equal(crawls.take(pa.array(places[here])), crawl).to_numpy()
     return places[here], here
+
+
+def read_neighbor_pairs(neighbors: Source, first: np.ndarray, min_similarity: float) -> np.ndarray:
+    """Candidate pairs out of the kNN graph, shard after shard."""
+    parts = [np.zeros((0, 2), np.int64)]
+    for table in neighbors.tables(["position", "neighbors", "similarities"]):
+        graph = table.combine_chunks()
+        lengths = pc.list_value_length(graph["neighbors"]).to_numpy()
+        positions = np.repeat(graph["position"].to_numpy(), lengths)
+        others, similarities = (pc.list_flatten(graph[name]).to_numpy() for name in ("neighbors", "similarities"))
+        parts.append(neighbor_candidates(positions, others, similarities, first, min_similarity=min_similarity))
+    return distinct_pairs(np.concatenate(parts))
 
 
 def read_thumbnails(records: Source, rows: Rows, wanted: np.ndarray) -> Thumbnails:

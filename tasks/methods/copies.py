@@ -13,7 +13,8 @@ from PIL import Image
 
 from tasks.methods.details import detail_similarity
 from tasks.methods.groups import Resembles
-from tasks.methods.perceptual import SIDE, copy_similarity, hamming_pairs, thumbnail
+from tasks.methods.hamming import hamming_pairs
+from tasks.methods.perceptual import SIDE, copy_similarity, thumbnail
 from tasks.methods.pictures import DECODER_ERRORS, perceptual_hashes, to_rgb
 
 
@@ -113,14 +114,15 @@ class Thumbnails:
         alike = similarities >= min_similarity
         return Copies(candidates[alike], similarities[alike])
 
-    def same_details(
-        self, pairs: np.ndarray, large: np.ndarray, *, min_layout: float, min_detail: float, max_zoom: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Which (m,) bool of the pairs (m, 2) are `large` (n,) both and that similar; and how similar their layouts are."""
+    def same_details(self, pairs: np.ndarray, least: np.ndarray, *, min_layout: float, max_zoom: float) -> tuple[np.ndarray, np.ndarray]:
+        """Which (m,) bool of the pairs (m, 2) have layouts and details that similar; and how similar their layouts are, (m,).
+
+        `least` (m,): how similar details must be, infinite where pictures are too small to have any.
+        """
         alike, layout = np.zeros(len(pairs), bool), np.zeros(len(pairs), np.float32)
-        both = np.flatnonzero(large[pairs].all(axis=1))
-        layout[both], details = detail_similarity(self.of(pairs[both, 0]), self.of(pairs[both, 1]), max_zoom=max_zoom)
-        alike[both] = (layout[both] >= min_layout) & (details >= min_detail)
+        told = np.flatnonzero(np.isfinite(least))
+        layout[told], details = detail_similarity(self.of(pairs[told, 0]), self.of(pairs[told, 1]), max_zoom=max_zoom)
+        alike[told] = (layout[told] >= min_layout) & (details >= least[told])
         return alike, layout
 
     def resemblance(

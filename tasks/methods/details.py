@@ -1,7 +1,9 @@
 """Compare details: how alike the fine structure of two thumbnails is, and hashes of thumbnails without their margins.
 
 Strangers often share a layout, light above and dark below, and seldom its details; text over a picture, a frame or a coarse JPEG change
-the layout and leave most details. Only pictures larger than their thumbnails have details that tell.
+the layout and leave most details. What was drawn over or around two pictures must not tell for them: the margin doesn't count, and each
+detail counts by the contrast around it, so that a line of white text weighs no more than grass. Only pictures larger than their
+thumbnails have details that tell.
 """
 
 import numpy as np
@@ -9,6 +11,8 @@ import numpy as np
 from tasks.methods.perceptual import COMPARED, COSINES, SIDE, standardized, zooms
 
 BLUR = 2  # thumbnail pixels to either side that a detail is measured against
+INSIDE = 4  # thumbnail pixels from each edge to where details count: frames of a tenth, the corners of pictures turned by a few degrees
+FAINT = 2.0  # grey levels of contrast below which details fade: the noise of a JPEG is no detail
 MARGINS = (1.25, 2.0, 2.75)  # thumbnail pixels: frames of 4 to 10 % of a side, and what cropping the centre to 83 to 92 % takes away
 
 
@@ -29,36 +33,52 @@ def marginless_hashes(thumbnails: np.ndarray) -> np.ndarray:
 def detail_similarity(first: np.ndarray, second: np.ndarray, *, max_zoom: float) -> tuple[np.ndarray, np.ndarray]:
     """How alike pictures (m, s, s) and (m, s, s) uint8 are in layout and in details, (m,) float32 each, in [0, 1], 1 for equal ones.
 
-    Layout is `copy_similarity` at its best zoom up to `max_zoom`; details are the same correlation, at that zoom, of what is left of each
-    picture when its mean over 5 x 5 pixels is taken away. The better layout of the second as it is and mirrored.
+    Layout is `copy_similarity` at its best zoom up to `max_zoom`, the better of the second as it is and mirrored. Details are the same
+    correlation, as they fit best there, of what is left of each picture inside its margin when the mean over 5 x 5 pixels is taken away
+    and the rest is divided by its contrast over 5 x 5 pixels.
     """
     layout, details = np.zeros(len(first), np.float32), np.zeros(len(first), np.float32)
     for start in range(0, len(first), COMPARED):
         part = slice(start, start + COMPARED)
         left, right = first[part].astype(np.float32), second[part].astype(np.float32)
-        for other in (right, right[:, :, ::-1]):
-            _keep_better(layout[part], details[part], left, other, max_zoom)
+        layout[part], one, other = _best_fit(left, right, max_zoom)
+        details[part] = np.clip((standardized(_details(one)) * standardized(_details(other))).sum(axis=1), 0.0, 1.0)
     return layout, details
 
 
-def _keep_better(layout: np.ndarray, details: np.ndarray, left: np.ndarray, right: np.ndarray, max_zoom: float) -> None:
-    """Raise `layout`, and set `details` with it, wherever some zoom of either picture fits better than what was found before."""
-    shown = [(left, right)]
-    for zoom in zooms(left.shape[-1], max_zoom):
-        shown += [(zoom @ left @ zoom.T, right), (left, zoom @ right @ zoom.T)]
-    for one, other in shown:
-        similarity = (standardized(one) * standardized(other)).sum(axis=1)
-        better = np.flatnonzero(similarity > layout)
-        layout[better] = np.minimum(similarity[better], 1.0)
-        fine = standardized(_details(one[better])) * standardized(_details(other[better]))
-        details[better] = np.clip(fine.sum(axis=1), 0.0, 1.0)
+def _best_fit(left: np.ndarray, right: np.ndarray, max_zoom: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The best layout (m,) over zooms of either picture and a mirror, and both pictures (m, s, s) as they show it."""
+    layout, one, other = np.zeros(len(left), np.float32), left.copy(), right.copy()
+    every = zooms(left.shape[-1], max_zoom)
+    for mirrored in (right, right[:, :, ::-1]):
+        _keep_better(layout, one, other, left, mirrored)
+        for zoom in every:
+            _keep_better(layout, one, other, zoom @ left @ zoom.T, mirrored)
+            _keep_better(layout, one, other, left, zoom @ mirrored @ zoom.T)
+    return np.minimum(layout, 1.0), one, other
+
+
+def _keep_better(layout: np.ndarray, one: np.ndarray, other: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    """Take `left` and `right`, and their similarity as `layout`, wherever they fit better than what was kept before."""
+    similarity = (standardized(left) * standardized(right)).sum(axis=1)
+    better = np.flatnonzero(similarity > layout)
+    layout[better], one[better], other[better] = similarity[better], left[better], right[better]
 
 
 def _details(pictures: np.ndarray) -> np.ndarray:
-    """Pictures (m, s, s) less their mean over the pixels around."""
+    """Pictures (m, s, s) without their margin, less their mean over the pixels around, by their contrast there."""
+    inside = pictures[:, INSIDE:-INSIDE, INSIDE:-INSIDE]
+    fine = inside - _mean_around(inside)
+    scaled: np.ndarray = (fine / np.sqrt(_mean_around(fine * fine) + FAINT**2)).astype(np.float32)
+    return scaled
+
+
+def _mean_around(pictures: np.ndarray) -> np.ndarray:
+    """The mean (m, s, s) over the 5 x 5 pixels around each; edges go on."""
     width = 2 * BLUR + 1
     sums = np.pad(pictures, ((0, 0), (BLUR, BLUR), (BLUR, BLUR)), mode="edge").astype(np.float64).cumsum(axis=1).cumsum(axis=2)
     sums = np.pad(sums, ((0, 0), (1, 0), (1, 0)))
-    means = (sums[:, width:, width:] - sums[:, :-width, width:] - sums[:, width:, :-width] + sums[:, :-width, :-width]) / width**2
-    fine: np.ndarray = (pictures - means).astype(np.float32)
-    return fine
+    means: np.ndarray = (
+        sums[:, width:, width:] - sums[:, :-width, width:] - sums[:, width:, :-width] + sums[:, :-width, :-width]
+    ) / width**2
+    return means

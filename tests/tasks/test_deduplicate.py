@@ -26,7 +26,8 @@ PARAMS = {
     "radius": 10, "max_per_hash": 16, "max_near_duplicate_similarity": 0.95, "min_copy_similarity": 0.985,
     "min_semantic_copy_similarity": 0.985, "min_group_similarity": 0.9, "max_zoom": 0.1,
     "semantic": "neighbors", "cells_per_sqrt": 1.0, "points_per_cell": 64,
-    "min_detail_side": 1000, "min_layout_similarity": 0.8, "min_detail_similarity": 0.6, "max_detail_zoom": 0.2,
+    "min_detail_side": 1000, "min_layout_similarity": 0.6, "min_detail_similarity": 0.4, "max_detail_zoom": 0.2,
+    "min_small_side": 1000, "min_small_detail_similarity": 0.8,
     "splits": stage.Shares(train=0.6, val=0.2, test=0.2), "n_folds": 3,
 }  # fmt: skip
 # The columns of records that deduplicate reads.
@@ -132,11 +133,32 @@ def test_large_pictures_with_the_same_details_are_copies_whatever_frame_or_words
     web = Web(
         tmp_path, {"old": {"a": jpeg(drawn(0)), "b": jpeg(drawn(1)), "c": jpeg(drawn(2))}, "new": {"f": jpeg(framed), "w": jpeg(written)}}
     )
-    _, rows, pairs = web.run(min_detail_side=100)
+    _, rows, pairs = web.run(min_detail_side=100, min_small_side=64)
     assert {name: row["duplicate_group"] for name, row in rows.items()} == {"a": "a", "b": "b", "c": "c", "f": "a", "w": "b"}
     assert {(row["other_id"], row["sample_id"]) for row in pairs} == {("a", "f"), ("b", "w")}
     _, rows, _ = web.run(min_detail_side=1000)
     assert all(row["duplicate_group"] == name for name, row in rows.items())
+
+
+def test_frames_and_black_corners_make_no_copies_of_strangers(tmp_path):
+    framed = {name: ImageOps.expand(drawn(seed).point(lambda value: 96 + value // 4), 16, "black") for name, seed in (("a", 0), ("b", 1))}
+    turned = {name: drawn(seed).point(lambda value: 208 + value // 8).rotate(5) for name, seed in (("c", 2), ("d", 3))}
+    web = Web(tmp_path, {"old": {name: jpeg(image) for name, image in (framed | turned).items()}, "new": {"e": jpeg(framed["a"], 50)}})
+    loose = {"radius": 32, "max_near_duplicate_similarity": 0.5, "min_copy_similarity": 0.9, "min_semantic_copy_similarity": 0.9}
+    _, rows, _ = web.run(**loose, min_group_similarity=0.9)
+    assert rows["b"]["duplicate_group"] == "a"
+    assert rows["d"]["duplicate_group"] == "c"
+    _, rows, _ = web.run(**loose, min_group_similarity=0.9, min_detail_side=100, min_small_side=64)
+    assert {name: row["duplicate_group"] for name, row in rows.items()} == {"a": "a", "b": "b", "c": "c", "d": "d", "e": "a"}
+
+
+def test_smaller_pictures_must_share_more_of_their_details(tmp_path):
+    written = drawn(1)
+    ImageDraw.Draw(written).text((64, 64), "when you see it", "white", ImageFont.load_default(size=16), anchor="mm")
+    web = Web(tmp_path, {"old": {"a": jpeg(drawn(1))}, "new": {"w": jpeg(written)}})
+    for least, group in ((0.4, "a"), (0.99, "w")):
+        _, rows, _ = web.run(min_small_side=64, min_small_detail_similarity=least)
+        assert rows["w"]["duplicate_group"] == group
 
 
 def test_cells_find_the_copies_that_a_narrow_graph_does_not_show(tmp_path):

@@ -66,16 +66,16 @@ def test_thumbnails_confirm_what_looks_alike():
         thumbnails.of(np.array([4, 5]))
 
 
-def test_details_confirm_large_pictures_alone():
+def test_details_confirm_where_pictures_are_large_enough():
     written = drawn(0)
     written.paste((255, 255, 255), (8, 50, 40, 56))
     known = describe_pictures([png(drawn(0)), png(written), png(drawn(1))])
     thumbnails = Thumbnails(np.arange(3), known.thumbnails)
-    pairs, limits = np.array([[0, 1], [0, 2]]), {"min_layout": 0.7, "min_detail": 0.5, "max_zoom": 0.1}
-    alike, layouts = thumbnails.same_details(pairs, np.ones(3, bool), **limits)
+    pairs, limits = np.array([[0, 1], [0, 2]]), {"min_layout": 0.6, "max_zoom": 0.1}
+    alike, layouts = thumbnails.same_details(pairs, np.full(2, 0.5), **limits)
     assert alike.tolist() == [True, False]
-    assert 0.7 < layouts[0] < 0.98
-    assert thumbnails.same_details(pairs, np.array([True, False, True]), **limits)[0].tolist() == [False, False]
+    assert 0.6 < layouts[0] < 0.98
+    assert thumbnails.same_details(pairs, np.full(2, np.inf), **limits)[0].tolist() == [False, False]
 
 
 def test_a_hash_without_its_margin_finds_the_picture_in_a_frame():

@@ -36,6 +36,24 @@ def test_words_and_frames_leave_details():
     assert similarity(busy(), framed, max_zoom=0.0)[1] < 0.3
 
 
+def test_what_is_drawn_around_or_over_two_pictures_does_not_tell_for_them():
+    strangers = [busy(seed).resize((128, 128)) for seed in (0, 1)]
+    for change in (
+        lambda image: ImageOps.expand(image, 12, "black"),
+        lambda image: image.rotate(5, Image.Resampling.BICUBIC),
+        lambda image: written_below(image),
+    ):
+        assert similarity(*map(change, strangers))[1] < 0.3
+
+
+def written_below(image: Image.Image) -> Image.Image:
+    changed = image.copy()
+    ImageDraw.Draw(changed).text(
+        (64, 112), "when you see", "white", ImageFont.load_default(size=14), anchor="mm", stroke_width=1, stroke_fill="black"
+    )
+    return changed
+
+
 def test_equal_and_mirrored_pictures_are_alike():
     assert similarity(busy(), busy()) == pytest.approx((1, 1), abs=1e-5)
     assert similarity(busy(), ImageOps.mirror(busy())) == pytest.approx((1, 1), abs=1e-5)
