@@ -36,7 +36,8 @@ from tasks.contracts.predictions import CONTRACT as PREDICTIONS
 from tasks.contracts.proposals import CONTRACT as PROPOSALS
 from tasks.core.tables import Artifact, Shard, Sink, Source
 from tasks.index import INDEX, ROWS, VECTORS
-from tasks.methods.search import build_index, write_index
+from tasks.methods.index_files import write_index
+from tasks.methods.search import build_index
 from tasks.methods.sql import open_catalog
 
 REPO = Path(__file__).resolve().parents[1]

@@ -32,8 +32,9 @@ from tasks.core.settings import prepare_environment
 from tasks.methods.cell_append import append_to_cell_graph
 from tasks.methods.cell_graph import build_cell_graph, unpack
 from tasks.methods.cells import Cells, count_gpus, grow_cells, read_cells, write_cells
+from tasks.methods.index_files import read_index, write_segments
 from tasks.methods.knn import graph_recall, sampled_rows
-from tasks.methods.search import append_rows, build_index, others_found, read_index, write_index
+from tasks.methods.search import others_found
 from tasks.methods.vectors import QUERIES, release, unit
 
 REPO = Path(__file__).resolve().parents[1]
@@ -109,7 +110,7 @@ def write_vectors(path: Path, n: int) -> None:
 def run_ours(folder: Path, n: int) -> dict[str, Any]:
     """Cells, index and graph of the first `n` vectors, then of all of them."""
     params = read_params(REPO / "params.yaml")["index"]
-    gpu = count_gpus() > 0
+    gpu, path = count_gpus() > 0, folder / "image.index"
     every = np.load(folder / "vectors.npy", mmap_mode="r")
     vectors, took = every[:n], dict[str, float]()
     with peak_memory() as memory:
@@ -117,7 +118,7 @@ def run_ours(folder: Path, n: int) -> dict[str, Any]:
             cells = cut(vectors, [n], params, gpu)
             write_cells(cells, folder / "cells.npz", "")
         with timed(took, "index"):
-            write_index(build_index(vectors, kind="ivf", cells=cells), folder / "image.index")
+            write_segments(vectors, path, kind="ivf", cells=cells, ends=[n])
         with timed(took, "graph"):
             graph = build_cell_graph(vectors, cells, folder / "graph", n_neighbors=K, n_probes=params["n_probes"], threads=THREADS, gpu=gpu)
     samples = sampled_rows(n, SAMPLES, SEED)
@@ -128,9 +129,8 @@ def run_ours(folder: Path, n: int) -> dict[str, Any]:
         grown = cut(every, [n, len(every)], params, gpu, read_cells(folder / "cells.npz", ""))
         write_cells(grown, folder / "cells.npz", "")
     with timed(appended, "index"):
-        index = read_index(folder / "image.index")
-        append_rows(index, every, cells=grown)
-        write_index(index, folder / "image.index")
+        write_segments(every, path, kind="ivf", cells=grown, ends=[n, len(every)], held=path)
+        index = read_index(path, mapped=True)
     with timed(appended, "graph"):
         graph = append_to_cell_graph(every, grown, folder / "graph", n_old=n, n_neighbors=K, n_probes=params["n_probes"], threads=THREADS)
     later = sampled_rows(len(every), SAMPLES, SEED + 1)

@@ -7,7 +7,7 @@ that a later crawl repeats keeps its first place and embedding. All tables over 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,18 +27,9 @@ from tasks.index_rows import ROWS_PER_SHARD, count_rows, crawl_edges, distinct_r
 from tasks.methods.cell_append import append_to_cell_graph
 from tasks.methods.cell_graph import build_cell_graph, pack, unpack
 from tasks.methods.cells import Cells, count_gpus, grow_cells, read_cells, write_cells
+from tasks.methods.index_files import read_index, write_index, write_segments
 from tasks.methods.knn import graph_recall, knn_blocks, sampled_rows
-from tasks.methods.search import (
-    IndexKind,
-    append_rows,
-    build_index,
-    choose_index,
-    index_bytes,
-    kind_of,
-    others_found,
-    read_index,
-    write_index,
-)
+from tasks.methods.search import IndexKind, append_rows, build_index, choose_index, index_bytes, kind_of, others_found
 
 INDEX, ROWS, VECTORS, CELLS = "image.index", "rows.parquet", "vectors.npy", "cells.npz"
 GRAPH = "graph.tmp"
@@ -89,8 +80,7 @@ def index(embeddings: Source, index: Artifact, neighbors: Sink, params: IndexPar
             gpu = count_gpus() > 0 and settings.device != "cpu"
             ends = [edge for edge in crawl_edges(rows)[1:] if edge == n or params.kind != "auto" or edge > params.max_exact]
             cells = cut_cells(vectors, ends, held, params, shared.seed, gpu)
-            built = make_index(vectors, kind, cells, held, crawl_edges(rows)[1:], params, shared.seed)
-            write_index(built, folder / INDEX)
+            built = make_index(vectors, kind, cells, held, crawl_edges(rows)[1:], folder / INDEX, params, shared.seed)
             write_cells(cells, folder / CELLS, recipe)
             found = others_found(built, vectors, samples, k=min(params.n_neighbors, n - 1), n_probes=params.n_probes)
             measured = {"cells": len(cells.centroids), "search_recall": graph_recall(vectors, samples, found)}
@@ -186,19 +176,31 @@ def shard_recipe(recipe: str, n: int) -> str:
 
 
 def make_index(
-    vectors: np.ndarray, kind: IndexKind, cells: Cells, held: Held | None, ends: list[int], params: IndexParams, seed: int
+    vectors: np.ndarray, kind: IndexKind, cells: Cells, held: Held | None, ends: list[int], path: Path, params: IndexParams, seed: int
 ) -> object:
-    """The FAISS index: the one held with the new rows appended, if it is of the same kind and cells, else a new one."""
-    if held is not None and same_cells(held, cells):
-        found = read_index(held.folder / INDEX)
-        if kind_of(found) == kind and found.ntotal == len(held.cells.labels):
-            append_rows(found, vectors, cells=cells, ends=ends)
-            return found
+    """Write the FAISS index: the one held with the new rows appended, if it is of the same kind and cells, else a new one."""
+    before = held if held is not None and same_cells(held, cells) else None
+    if kind == "hnsw":
+        index = grown_links(before, vectors, ends) or build_index(vectors, kind=kind, effort=params.hnsw_effort, ends=ends)
+        write_index(index, path)
+        return index
+    file = before.folder / INDEX if before is not None else None
     try:
-        options = {"effort": params.hnsw_effort, "points_per_list": params.points_per_list, "seed": seed}
-        return build_index(vectors, kind=kind, cells=cells, ends=ends, **options)
+        write_segments(vectors, path, kind=kind, cells=cells, ends=ends, held=file, points_per_list=params.points_per_list, seed=seed)
     except ValueError as error:
         raise ParamsError(f"params.yaml: index.kind: {error}") from None
+    return read_index(path, mapped=True)
+
+
+def grown_links(held: Held | None, vectors: np.ndarray, ends: list[int]) -> Any:
+    """The HNSW index held, with the new rows; None if there is none of all rows held."""
+    if held is None:
+        return None
+    index = read_index(held.folder / INDEX)
+    if kind_of(index) != "hnsw" or index.ntotal != len(held.cells.labels):
+        return None
+    append_rows(index, vectors, ends=ends)
+    return index
 
 
 def write_graph(

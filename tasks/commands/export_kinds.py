@@ -19,7 +19,8 @@ from tasks.core.tables import to_json
 from tasks.methods import croissant, datacomp, fiftyone, huggingface, issue_table
 from tasks.methods.alignment import matrix, places
 from tasks.methods.croissant import Facts, File
-from tasks.methods.search import build_index, write_index
+from tasks.methods.index_files import write_index
+from tasks.methods.search import build_index
 from tasks.methods.tars import Entry, write_images
 
 Picture = tuple[dict[str, Any], bytes, str]

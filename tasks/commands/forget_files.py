@@ -23,8 +23,9 @@ from tasks.core.tables import RECIPE, TABLE, layout
 from tasks.index import INDEX, ROWS, VECTORS
 from tasks.ingest_plan import origin_of, recipe_of, web_of
 from tasks.methods.forgetting import Wanted, emptied, graph_without, hits, shifted, telling_columns, without
+from tasks.methods.index_files import read_index, write_index
 from tasks.methods.known import KnownImages
-from tasks.methods.search import read_index, remove_rows, write_index
+from tasks.methods.search import remove_rows
 from tasks.methods.vectors import QUERIES
 
 DONE = b"sluice.forgotten"

@@ -19,7 +19,7 @@ from tasks.core.errors import SluiceError
 from tasks.core.graph import read_graph
 from tasks.core.params import crawl_names, read_params, section
 from tasks.index import INDEX, ROWS, VECTORS, IndexParams
-from tasks.methods.search import read_index
+from tasks.methods.index_files import read_index
 from tasks.methods.similar import nearest
 
 STAGE = "index"

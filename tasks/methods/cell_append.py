@@ -3,6 +3,7 @@
 The result is the graph that `build_cell_graph` would make of all rows in these cells.
 """
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,12 @@ from tasks.methods.cell_graph import (
     NOTHING,
     ROUNDING,
     WRITTEN,
+    best_of_products,
     cell_neighbors,
     merged,
     pack,
     pair_products,
     side_by_side,
-    tile_neighbors,
     unpack,
 )
 from tasks.methods.cells import Cells, near_cells
@@ -43,6 +44,19 @@ class Graph:
         """The rows of a cell, ascending."""
         found: np.ndarray = self.order[self.begins[cell] : self.begins[cell + 1]]
         return found
+
+
+class Memory(threading.local):
+    """Room for the vectors of a cell, one for each thread: new pages for every cell would take as long as filling them."""
+
+    def __init__(self) -> None:
+        self.room = np.zeros(0, np.float32)
+
+    def tile(self, n_rows: int, width: int) -> np.ndarray:
+        """(n_rows, width) float32 of any content."""
+        if self.room.size < n_rows * width:
+            self.room = np.zeros(n_rows * width, np.float32)
+        return self.room[: n_rows * width].reshape(n_rows, width)
 
 
 def append_to_cell_graph(
@@ -81,20 +95,27 @@ def _work_in(graph: Graph, common: np.ndarray, n_old: int, fresh: range) -> None
     for cell, others in enumerate(graph.near.tolist()):
         for other in others:
             seekers[other].append(cell)
+    memory = Memory()
 
     def members(cells: Iterable[int]) -> np.ndarray:
-        return np.concatenate([by_cell[begins[cell] : begins[cell + 1]] for cell in cells])
+        return np.concatenate([by_cell[:0], *(by_cell[begins[cell] : begins[cell + 1]] for cell in cells)])
 
     def look(cell: int) -> tuple[np.ndarray, np.ndarray]:
-        rows, looking = graph.rows(cell), members(seekers[cell])
-        shown = members(graph.near[cell]) if common[cell] else looking[:0]
-        found = np.zeros((0, k), np.uint64)
-        if len(rows) and len(looking) + len(shown):
-            tile, before = unit(graph.vectors[rows]), int(np.searchsorted(rows, n_old))
+        rows, shown_to = graph.rows(cell), dict.fromkeys(graph.near[cell].tolist() if common[cell] else ())
+        # Most of those who look are shown as well: they stand in the middle, so that one product serves both.
+        ahead = members(other for other in seekers[cell] if other not in shown_to)
+        middle = members(other for other in seekers[cell] if other in shown_to)
+        both = np.concatenate([ahead, middle, members(shown_to.keys() - seekers[cell])])
+        looking, found = both[: len(ahead) + len(middle)], np.zeros((0, k), np.uint64)
+        if len(rows) and len(both):
+            tile, before = unit(graph.vectors[rows], out=memory.tile(len(rows), arrived.shape[1])), int(np.searchsorted(rows, n_old))
+            new = arrived[both]
+            products = new @ tile.T
             if len(looking):
-                found = tile_neighbors(arrived[looking], fresh.start + looking, tile, rows, k, False)
-            if len(shown) and before:
-                _offer(graph.packed, rows[:before], tile[:before], arrived, np.sort(shown), fresh.start)
+                found = best_of_products(products[: len(looking)], new[: len(looking)], fresh.start + looking, tile, rows, k)
+            if before:
+                shown = slice(len(ahead), None)
+                _offer(graph.packed, rows[:before], tile[:before], products[shown, :before], new[shown], fresh.start + both[shown])
         if cell % WRITTEN == 0:
             release(graph.vectors)
             release(graph.packed)
@@ -106,19 +127,24 @@ def _work_in(graph: Graph, common: np.ndarray, n_old: int, fresh: range) -> None
     graph.packed[fresh.start : fresh.stop] = best
 
 
-def _offer(graph: np.ndarray, rows: np.ndarray, queries: np.ndarray, arrived: np.ndarray, shown: np.ndarray, first: int) -> None:
-    """Put those `shown` of the rows that arrived among the neighbours of `rows` (m,), where they are nearer than the last of these."""
+def _offer(graph: np.ndarray, rows: np.ndarray, tile: np.ndarray, products: np.ndarray, new: np.ndarray, names: np.ndarray) -> None:
+    """Put those of the `new` rows (s, d), called `names` (s,), among the neighbours of `rows` (m,) that are nearer than their last.
+
+    The `tile` (m, d) holds the unit vectors of `rows`, `products` (s, m) are theirs with the new ones.
+    """
     last = unpack(graph[rows, -1])[1]
-    close = queries @ arrived[shown].T > (last - np.float32(ROUNDING))[:, None]
-    counts = close.sum(axis=1)
-    changed = np.flatnonzero(counts)
-    if not len(changed):
+    pairs = np.flatnonzero(products > last - np.float32(ROUNDING))
+    if not len(pairs):
         return
-    # Each changed row's offers stand first in its line, and then others, which do no harm for they are no nearer than they are.
-    width = int(counts.max())
-    places = np.argsort(~close[changed], axis=1, kind="stable")[:, :width]
-    offered = pack(pair_products(queries[changed], arrived, shown[places]), first + shown[places])
-    graph[rows[changed]] = merged(graph[rows[changed]], offered, graph.shape[1])
+    offered, wanting = np.divmod(pairs, len(rows))
+    by_row = np.argsort(wanting, kind="stable")
+    changed, begins, counts = np.unique(wanting[by_row], return_index=True, return_counts=True)
+    line, place = np.repeat(np.arange(len(changed)), counts), np.arange(len(pairs)) - np.repeat(begins, counts)
+    places = np.zeros((len(changed), counts.max()), np.int64)
+    places[line, place] = offered[by_row]
+    offers = pack(pair_products(tile[changed], new, places), names[places])
+    offers[np.arange(places.shape[1]) >= counts[:, None]] = NOTHING
+    graph[rows[changed]] = merged(graph[rows[changed]], offers, graph.shape[1])
 
 
 def _from_scattered(graph: Graph, cell: int) -> np.ndarray:

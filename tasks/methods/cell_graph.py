@@ -137,28 +137,37 @@ def exact_neighbors(vectors: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray
 def tile_neighbors(queries: np.ndarray, rows: np.ndarray, tile: np.ndarray, names: np.ndarray, k: int, gpu: bool) -> np.ndarray:
     """The best `k` of a tile (c, d) of rows `names` (c,) for each of the `rows` (m,), packed (m, k); fewer are filled up with NOTHING.
 
-    `queries` (m, d) and the tile are unit vectors. A matrix product proposes; the cosines that stay are summed pair by pair, in one order.
+    `queries` (m, d) and the tile are unit vectors.
     """
+    if not gpu:
+        return best_of_products(queries @ tile.T, queries, rows, tile, names, k)
+    import faiss
+
     wanted = min(k + 1 + SPARE, len(tile))
-    places = _best_places(queries, tile, wanted, gpu)
+    found = faiss.knn_gpu(faiss.StandardGpuResources(), queries, tile, wanted, metric=faiss.METRIC_INNER_PRODUCT)[1]
+    return _best_of_places(np.ascontiguousarray(found, np.int64), queries, rows, tile, names, k)
+
+
+def best_of_products(
+    products: np.ndarray, queries: np.ndarray, rows: np.ndarray, tile: np.ndarray, names: np.ndarray, k: int
+) -> np.ndarray:
+    """`tile_neighbors` where the matrix product (m, c) is there already: it proposes, the cosines that stay are summed pair by pair."""
+    wanted = min(k + 1 + SPARE, len(tile))
+    if wanted == len(tile):
+        places = np.broadcast_to(np.arange(wanted), products.shape).copy()
+    else:
+        places = np.ascontiguousarray(np.argpartition(products, len(tile) - wanted, axis=1)[:, -wanted:])
+    return _best_of_places(places, queries, rows, tile, names, k)
+
+
+def _best_of_places(places: np.ndarray, queries: np.ndarray, rows: np.ndarray, tile: np.ndarray, names: np.ndarray, k: int) -> np.ndarray:
+    """The best `k` of those `places` (m, w), packed; their cosines are summed in one order, whatever the product's was."""
     packed = pack(pair_products(queries, tile, places), names[places])
     packed[names[places] == rows[:, None]] = NOTHING
     packed.sort(axis=1)
-    if wanted < k:
-        packed = np.hstack([packed, np.full((len(rows), k - wanted), NOTHING)])
+    if packed.shape[1] < k:
+        packed = np.hstack([packed, np.full((len(rows), k - packed.shape[1]), NOTHING)])
     return packed[:, :k]
-
-
-def _best_places(queries: np.ndarray, tile: np.ndarray, wanted: int, gpu: bool) -> np.ndarray:
-    if gpu:
-        import faiss
-
-        found: np.ndarray = faiss.knn_gpu(faiss.StandardGpuResources(), queries, tile, wanted, metric=faiss.METRIC_INNER_PRODUCT)[1]
-        return np.ascontiguousarray(found, np.int64)
-    products = queries @ tile.T
-    if wanted == len(tile):
-        return np.broadcast_to(np.arange(wanted), products.shape).copy()
-    return np.ascontiguousarray(np.argpartition(products, len(tile) - wanted, axis=1)[:, -wanted:])
 
 
 def pair_products(queries: np.ndarray, tile: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -1,11 +1,10 @@
 """Search: the rows nearest to a query by cosine similarity, out of a FAISS index over embeddings, which grows by further rows.
 
-Beside this module only cells, knn and cell_graph call FAISS.
+Beside this module only index_files, cells, knn and cell_graph call FAISS.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -173,24 +172,6 @@ def remove_rows(index: Any, positions: np.ndarray, left: np.ndarray) -> Any:
             ids = faiss.rev_swig_ptr(lists.get_ids(number), size)  # the list's own memory
             ids -= np.searchsorted(positions, ids)
     return index
-
-
-def write_index(index: Any, path: Path) -> None:
-    """Write an index as a FAISS file."""
-    faiss = _faiss()
-
-    faiss.write_index(index, str(path))
-
-
-def read_index(path: Path, *, mapped: bool = False) -> Any:
-    """Read a FAISS file; `mapped` leaves the vectors on the disk until they are looked at. Raises ValueError if it isn't one."""
-    faiss = _faiss()
-
-    flags = faiss.IO_FLAG_MMAP_IFC if mapped else 0
-    try:
-        return faiss.read_index(str(path), flags)
-    except RuntimeError as error:
-        raise ValueError(f"{path} is no FAISS index that can be read: run `dvc repro index` ({str(error).splitlines()[0]})") from None
 
 
 def _faiss() -> Any:

@@ -15,7 +15,9 @@ from tasks.core.errors import ContractError, MemoryCeilingError, ParamsError
 from tasks.core.params import SharedParams
 from tasks.core.settings import Settings
 from tasks.core.tables import Artifact, Shard, Sink, Source
-from tasks.methods.search import read_index, search
+from tasks.methods import index_files
+from tasks.methods.index_files import read_index, segments_of
+from tasks.methods.search import search
 
 PARAMS = {
     "kind": "auto", "n_neighbors": 3, "max_exact": 1000, "max_hnsw": 1000, "hnsw_effort": 16,
@@ -99,12 +101,14 @@ def test_a_new_crawl_is_appended_and_gives_the_bytes_of_a_whole_build(tmp_path, 
         embed(root, "beta", "00000", [f"b{number:04d}" for number in range(500)], seed=1)
     run(grown, kind=kind)
     for root in (grown, whole):
-        embed(root, "alpha", "00000", [f"a{number:04d}" for number in range(60)], seed=2)
+        embed(root, "alpha", "00000", [f"a{number:04d}" for number in range(40)], seed=2)
     with monkeypatch.context() as patched:
         patched.setattr(stage, "build_cell_graph", None)  # whoever builds anew fails
         patched.setattr(stage, "build_index", None)
+        patched.setattr(index_files, "build_index", None)
         appended = run(grown, kind=kind)
     assert appended == run(whole, kind=kind)
+    assert len(segments_of(grown / "index/image.index")) == (kind != "hnsw")
     assert contents(grown / "index") == contents(whole / "index")
     assert contents(grown / "neighbors") == contents(whole / "neighbors")
 

@@ -15,7 +15,8 @@ from tasks.contracts.validity import CONTRACT as VALIDITY
 from tasks.core.forgotten import Forgotten
 from tasks.core.tables import RECIPE, Shard, Sink
 from tasks.methods.forgetting import Wanted
-from tasks.methods.search import build_index, read_index, write_index
+from tasks.methods.index_files import read_index, write_index
+from tasks.methods.search import build_index
 from tasks.methods.tars import Entry, read_images, write_images
 from tests.tasks.conftest import write_table
 

@@ -8,6 +8,7 @@ import pytest
 
 from tasks.methods import search
 from tasks.methods.cells import Cells, grow_cells
+from tasks.methods.index_files import read_index, write_index
 from tasks.methods.knn import graph_recall
 
 KINDS = ["exact", "hnsw", "ivf", "ivf_pq"]
@@ -30,10 +31,9 @@ def test_every_kind_finds_most_neighbours(kind, least):
     assert graph_recall(vectors, rows, found) >= least
 
 
-def test_search_finds_the_rows_themselves_and_survives_the_disk(tmp_path):
+def test_search_finds_the_rows_themselves():
     vectors = clusters(300)
-    search.write_index(search.build_index(vectors), tmp_path / "image.index")
-    positions, similarities = search.search(search.read_index(tmp_path / "image.index"), vectors[:20], k=3)
+    positions, similarities = search.search(search.build_index(vectors), vectors[:20], k=3)
     assert positions[:, 0].tolist() == list(range(20))
     assert np.abs(similarities[:, 0] - 1).max() < 1e-6
 
@@ -45,8 +45,8 @@ def test_an_index_that_grew_is_the_one_built_at_once(kind, tmp_path):
     first = grow_cells(vectors[:1000], [1000], **options)
     both = grow_cells(vectors, [1000, 1500], previous=first, **options)
     path = tmp_path / "image.index"
-    search.write_index(search.build_index(vectors[:1000], kind=kind, cells=first), path)
-    grown = search.read_index(path)
+    write_index(search.build_index(vectors[:1000], kind=kind, cells=first), path)
+    grown = read_index(path)
     search.append_rows(grown, vectors, cells=both)
     whole = search.build_index(vectors, kind=kind, cells=both, ends=[1000, 1500])
     assert grown.ntotal == whole.ntotal == 1500
@@ -107,16 +107,13 @@ def test_faiss_has_few_doors(repo):
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Import) and any(name.name == "faiss" for name in node.names)
     }
-    assert doors == {"search", "cells", "knn", "cell_graph"}
+    assert doors == {"search", "index_files", "cells", "knn", "cell_graph"}
 
 
-def test_messages_name_the_value(tmp_path):
+def test_messages_name_the_value():
     with pytest.raises(ValueError, match=r"index kind 'tree' is unknown: use one of exact, hnsw, ivf, ivf_pq"):
         search.build_index(clusters(10), kind="tree")
     with pytest.raises(ValueError, match=r"needs a width that 4 divides, not 30"):
         search.build_index(clusters(10, d=30), kind="ivf_pq")
     with pytest.raises(ValueError, match=r"queries of width 16 for an index of width 32"):
         search.search(search.build_index(clusters(10)), clusters(2, d=16), k=1)
-    (tmp_path / "image.index").write_bytes(b"no index")
-    with pytest.raises(ValueError, match=r"is no FAISS index that can be read: run `dvc repro index`"):
-        search.read_index(tmp_path / "image.index")

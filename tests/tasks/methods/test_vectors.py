@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.methods.vectors import best_first, lengths, pair_similarities, release, rescored, shape_of, unit
+from tasks.methods.vectors import best_first, lengths, pair_similarities, release, rescored, shape_of, unit, widened
 
 
 def test_pairs_have_their_cosine():
@@ -40,3 +40,19 @@ def test_a_mapped_file_keeps_what_was_written_when_its_pages_go(tmp_path):
 def test_other_shapes_and_types_are_named():
     with pytest.raises(ValueError, match=r"vectors must be \(n, d\) float16 or float32, not \(3,\) float64"):
         shape_of(np.zeros(3))
+
+
+def test_every_finite_float16_is_widened_to_its_own_value():
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)].reshape(-1, 8)
+    room = np.full(halves.shape, np.nan, np.float32)
+    assert (widened(halves).view(np.uint32) == halves.astype(np.float32).view(np.uint32)).all()
+    assert widened(halves, out=room) is room
+    assert (room == halves.astype(np.float32)).all()
+
+
+def test_unit_rows_go_where_they_should():
+    rows = np.array([[3, 4], [0, 0]], np.float16)
+    room = np.empty((2, 2), np.float32)
+    assert unit(rows, out=room) is room
+    assert room.tolist() == unit(rows).tolist() == [[np.float32(0.6), np.float32(0.8)], [0, 0]]
