@@ -145,6 +145,8 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     drawn = "... evenly over rows (default), concepts, words that name one (MetaCLIP), or clusters of pictures (hierarchical k-means)"
     parser.add_argument("--balance", choices=BALANCES, help=drawn)
     parser.add_argument("--seed", metavar="S", type=int, help="of the draw (default: 0)")
+    completed = "where a text is missing or says nothing: that of a neighbour of the same concept that fits best, else the concept's name"
+    parser.add_argument("--complete-texts", action="store_true", help=completed)
 
 
 def add_multilabel(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from tasks.commands.export_kinds import KINDS, Chosen, Picture
 from tasks.commands.export_subset import Subset, take_subset
+from tasks.commands.export_texts import complete_texts
 from tasks.commands.output import write_line
 from tasks.commands.query import first_line, open_here
 from tasks.commands.tables import find_table
@@ -45,7 +46,7 @@ ORDER = "ORDER BY crawl, shard, key, sample_id"
 
 @dataclass(frozen=True)
 class Export:
-    """One export: what, where to, of which samples; `size` of them, drawn by `balance` and `seed`, or all."""
+    """One export: what, where to, of which samples; `size` of them, drawn by `balance` and `seed`, or all; with which texts."""
 
     kind: str
     folder: str
@@ -54,12 +55,16 @@ class Export:
     size: int | None = None
     balance: str = "uniform"
     seed: int = 0
+    complete_texts: bool = False
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the export and note it. Raises SluiceError if the folder is there, the filter is wrong or no sample fits."""
     balance, seed = arguments.balance or Export.balance, Export.seed if arguments.seed is None else arguments.seed
-    export = Export(arguments.kind, str(arguments.folder.absolute()), arguments.where, arguments.all, arguments.size, balance, seed)
+    export = Export(
+        *(arguments.kind, str(arguments.folder.absolute()), arguments.where, arguments.all, arguments.size, balance, seed),
+        complete_texts=arguments.complete_texts,
+    )
     if export.size is None and (arguments.balance is not None or arguments.seed is not None):
         raise SluiceError("--balance and --seed say how a subset is drawn: give its --size too")
     folder = Path(export.folder)
@@ -115,6 +120,8 @@ def choose(catalog: Catalog, export: Export, *, or_fewer: bool) -> Chosen:
         raise SluiceError(f"no {kept} sample fits{f' --where {export.where!r}' if export.where else ''}: nothing to export")
     if export.size is not None:
         rows = take_subset(rows, Subset(export.size, export.balance, export.seed), embedding_rows, or_fewer=or_fewer)
+    if export.complete_texts:
+        rows = complete_texts(rows, embedding_rows)
     return Chosen(rows, pictures_of, embedding_rows, pool_uids, facts_of(catalog, rows))
 
 

@@ -87,7 +87,8 @@ def write_webdataset(chosen: Chosen, folder: Path) -> None:
 def fields_of(sample: dict[str, Any]) -> dict[str, Any]:
     """KEY.json of a sample, in img2dataset's words where it has some."""
     names = ("sample_id", "url", "concept", "curated_concept", "confidence", "weight", "split", "width", "height", "sha256")
-    return {"caption": sample["alt_text"], **{name: sample[name] for name in names}}
+    completed = {"text_source": sample["text_source"]} if "text_source" in sample else {}
+    return {"caption": sample["alt_text"], **{name: sample[name] for name in names}, **completed}
 
 
 def write_huggingface(chosen: Chosen, folder: Path) -> None:
