@@ -31,7 +31,7 @@ RECORD_COLUMNS = [
 COPY_COLUMNS = ["sample_id", "crawl", "duplicate_group", "near_duplicate_score", "is_leak", "split", "fold"]
 SCORE_COLUMNS = [
     "sample_id", "given_probability", "off_topic_probability", "suggested_concept", "confidence", "confidence_error", "label_score",
-    "ood_score", "text_score",
+    "ood_score", "text_score", "other_sense_probability",
 ]  # fmt: skip
 
 
@@ -76,7 +76,10 @@ def curate(
     unsaid = np.array([found is None for found in reviewed], bool)
     errors = np.where(unsaid, np.nan_to_num(numbers(rows, "confidence_error")), 0.0)
     margins = NormalDist().inv_cdf(params.certainty) * errors
-    threshold, relabel_threshold = thresholds(confidence[tunable], margins[tunable], relabelled[tunable], target=params.target_purity)
+    apart = {"relabel_threshold": relabelled, "sense_threshold": ~np.isnan(numbers(rows, "other_sense_probability"))}
+    groups_apart = [mask[tunable] for mask in apart.values()]
+    threshold, *own = thresholds(confidence[tunable], margins[tunable], groups_apart, target=params.target_purity)
+    limits = dict(zip(apart, own, strict=True))
     flags = {Reason.LEAK: leaks, Reason.DUPLICATE: scored & ~leaks & ~alive & ~rejected, Reason.REJECTED: rejected}
     flags |= {
         reason: mask & scored & ~settled
@@ -85,7 +88,7 @@ def curate(
             numbers(rows, "off_topic_probability"),
             numbers(rows, "text_score"),
             has_concept,
-            threshold=np.where(relabelled, relabel_threshold, threshold),
+            threshold=np.max([np.where(mask, limits[name], threshold) for name, mask in apart.items()], axis=0),
             min_text_score=params.min_text_score,
         ).items()
     }
@@ -100,7 +103,7 @@ def curate(
     table = sample_table(rows, keep, confidence, reasons, survivor_ids(rows, groups, alive), has_concept)
     curated.write_whole(table)
     log.info("curate: kept %d of %d rows at confidence %.4f", int(keep.sum()), len(keep), threshold)
-    return metrics(table, keep, confidence, errors, (threshold, relabel_threshold), matches)
+    return metrics(table, keep, confidence, errors, {"threshold": threshold} | limits, matches)
 
 
 def joined(records: Source, validity: Source, duplicates: Source, scores: Source) -> pa.Table:
@@ -163,7 +166,7 @@ def sample_table(
 
 
 def metrics(
-    table: pa.Table, keep: np.ndarray, confidence: np.ndarray, errors: np.ndarray, limits: tuple[float, float], matches: Source
+    table: pa.Table, keep: np.ndarray, confidence: np.ndarray, errors: np.ndarray, limits: dict[str, float], matches: Source
 ) -> Metrics:
     """Rows per reason, per concept and per verdict, what the kept set promises, and how far the prototypes agree with it."""
     kept = table.filter(pa.array(keep))
@@ -185,8 +188,7 @@ def metrics(
         "expected_purity": purity,
         "expected_purity_least": round(purity - error, 6) if purity is not None else None,
         "expected_purity_most": round(min(purity + error, 1.0), 6) if purity is not None else None,
-        "threshold": round(limits[0], 6),
-        "relabel_threshold": round(limits[1], 6),
+        **{name: round(limit, 6) for name, limit in limits.items()},
         "prototype_agreement": None if agreement is None else round(agreement, 6),
     }
 

@@ -180,11 +180,13 @@ def score_table(
     text = text_scores(text_log_ratio, has_words)
     signals = np.column_stack([opinions(rows, beliefs, suggested), found.knn_ood_score, found.mahalanobis_score, text])
     confidence, learned = with_verdicts(rows, chances, signals, [names[code] for code in suggested], params.learned)
+    other_sense = sense_chances(beliefs, samples.given, senses)
     columns = [
         samples.sample_ids,
         samples.crawls,
         pa.array(given, pa.float32(), mask=~has_concept),
         off_topic,
+        pa.array(other_sense, pa.float32(), mask=np.isnan(other_sense)),
         pa.array(np.array(names, object)[suggested], pa.string()),
         beliefs.posterior[everyone, suggested],
         confidence,
@@ -207,6 +209,14 @@ def score_table(
         "given_exponent": round(beliefs.given_exponent, 6),
         "text_exponent": round(beliefs.text_exponent, 6),
     } | learned
+
+
+def sense_chances(beliefs: Beliefs, given: np.ndarray, senses: np.ndarray) -> np.ndarray:
+    """(n,) float64: the belief in another sense of the given concept's word, NaN where that has none."""
+    found = np.full(len(given), np.nan)
+    for number, concept in enumerate(senses):
+        found[given == concept] = beliefs.posterior[given == concept, beliefs.transition.shape[1] + number]
+    return found
 
 
 def opinions(rows: Rows, beliefs: Beliefs, suggested: np.ndarray) -> np.ndarray:

@@ -33,9 +33,10 @@ DECISION = (
 
 # Confidence with people's certainty in it, of the rows on which `curate` sets its threshold: their mean from a value on is the purity.
 TUNABLE = """
-SELECT avg(certain), avg(certain) FILTER (relabelled) FROM (
+SELECT avg(certain), avg(certain) FILTER (relabelled), avg(certain) FILTER (misread) FROM (
     SELECT CASE WHEN reviewed IN ('confirmed', 'corrected') THEN 1 ELSE confidence END AS certain,
-        concept IS NOT NULL AND suggested_concept <> concept AS relabelled FROM read_parquet($files)
+        concept IS NOT NULL AND suggested_concept <> concept AS relabelled,
+        list_contains($senses::VARCHAR[], concept) AS misread FROM read_parquet($files)
     WHERE confidence IS NOT NULL AND split <> 'test' AND NOT list_has_any(reasons, ['leak', 'duplicate', 'rejected'])
 ) WHERE certain >= $confidence
 """
@@ -57,33 +58,48 @@ def changes(sample: Row) -> list[str]:
     """What would change the decision about a row of the curated table."""
     values = read_params()
     relabelled = sample["concept"] is not None and sample["suggested_concept"] not in (None, sample["concept"])
+    misread = sample["concept"] in other_senses()
     return ways(
         sample,
-        threshold=threshold_in_force(relabelled=relabelled),
-        target=purity_at(sample["confidence"], relabelled=relabelled) if sample["confidence"] is not None else None,
+        threshold=threshold_in_force(relabelled=relabelled, misread=misread),
+        target=purity_at(sample["confidence"], relabelled=relabelled, misread=misread) if sample["confidence"] is not None else None,
         min_text_score=values["curate"]["min_text_score"],
         validation=values["validate"],
     )
 
 
-def threshold_in_force(*, relabelled: bool) -> float | None:
-    """The confidence from which the last `curate` kept rows, or relabelled rows; None before it ran."""
-    metrics = read_graph()["curate"].metrics[0].path(read_params())
-    return float(json.loads(metrics.read_text())["relabel_threshold" if relabelled else "threshold"]) if metrics.exists() else None
+def figures_of(stage: str) -> Row:
+    """What the last run of a stage measured; nothing before it ran."""
+    metrics = read_graph()[stage].metrics[0].path(read_params())
+    return json.loads(metrics.read_text()) if metrics.exists() else {}
 
 
-def purity_at(confidence: float, *, relabelled: bool) -> float | None:
+def other_senses() -> list[str]:
+    """The concepts whose word has another sense, as `score` found."""
+    return list(figures_of("score").get("other_senses", []))
+
+
+def threshold_in_force(*, relabelled: bool, misread: bool) -> float | None:
+    """The confidence from which the last `curate` kept rows, relabelled rows, or rows of words with another sense; None before it ran."""
+    figures = figures_of("curate")
+    names = ["threshold", *["relabel_threshold"] * relabelled, *["sense_threshold"] * misread]
+    return max(float(figures[name]) for name in names) if figures else None
+
+
+def purity_at(confidence: float, *, relabelled: bool, misread: bool) -> float | None:
     """The expected purity of the rows of at least this confidence: the target_purity that moves the threshold here.
 
-    Of all rows, or for a relabelled one of the relabelled ones if theirs is less.
+    Of all rows, and for a relabelled one, or one whose word has another sense, of those like it if theirs is less.
     """
     table = find_table("curated", read_graph(), crawl_names(read_params()))
     files = [str(table.path(shard)) for shard in table.shards()] if table is not None else []
     if not files:
         return None
     with connect() as connection:
-        found = connection.execute(TUNABLE, {"files": files, "confidence": confidence}).fetchone()
-    purities = [float(value) for value in (found or ())[: 1 + relabelled] if value is not None]
+        found = connection.execute(TUNABLE, {"files": files, "confidence": confidence, "senses": other_senses()}).fetchone()
+    purities = [
+        float(value) for value, counts in zip(found or (), (True, relabelled, misread), strict=False) if counts and value is not None
+    ]
     return min(purities, default=None)
 
 

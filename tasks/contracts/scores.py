@@ -14,6 +14,12 @@ CONTRACT = Contract(
             column("crawl", pa.string(), "Name of the crawl"),
             column("given_probability", pa.float32(), "Probability that the given concept is right; null without one", nullable=True),
             column("off_topic_probability", pa.float32(), "Probability that the image shows none of the concepts"),
+            column(
+                "other_sense_probability",
+                pa.float32(),
+                "Probability that the image shows another sense of the given concept's word; null where the word has none here",
+                nullable=True,
+            ),
             column("suggested_concept", pa.string(), "Best guess at the concept"),
             column("suggested_probability", pa.float32(), "Its probability before calibration"),
             column("confidence", pa.float32(), "Its probability after calibration, by people's verdicts once there are enough"),

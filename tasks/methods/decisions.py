@@ -5,6 +5,8 @@ The target is a purity; the threshold on confidence follows from it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tasks.methods.reasons import Reason
@@ -37,15 +39,14 @@ def purity_threshold(confidence: np.ndarray, *, target: float, errors: np.ndarra
     return float(ordered[allowed[-1]]) if len(allowed) else 1.0
 
 
-def thresholds(confidence: np.ndarray, errors: np.ndarray, relabelled: np.ndarray, *, target: float) -> tuple[float, float]:
-    """(threshold, threshold of relabelled rows): the target holds for all rows above the first, and for the relabelled by themselves.
+def thresholds(confidence: np.ndarray, errors: np.ndarray, groups: Sequence[np.ndarray], *, target: float) -> list[float]:
+    """The threshold of all rows, then that of each group: the target holds for all rows above the first, and for each group by itself.
 
-    relabelled (n,) bool: the suggested concept is not the given one. Mistakes gather there, and a mean over all rows would hide them.
-    errors (n,) as for `purity_threshold`.
+    groups of (n,) bool, such as the rows whose suggested concept is not the given one: mistakes gather there, and a mean over all rows
+    would hide them. errors (n,) as for `purity_threshold`.
     """
-    threshold = purity_threshold(confidence, target=target, errors=errors)
-    own = purity_threshold(confidence[relabelled], target=target, errors=errors[relabelled])
-    return threshold, max(threshold, own)
+    first = purity_threshold(confidence, target=target, errors=errors)
+    return [first, *(max(first, purity_threshold(confidence[mine], target=target, errors=errors[mine])) for mine in groups)]
 
 
 def survivors(groups: np.ndarray, confidence: np.ndarray, eligible: np.ndarray, *, rule: str) -> np.ndarray:

@@ -86,6 +86,20 @@ def test_where_the_first_survives_a_copy_that_comes_later_changes_no_decision(we
     assert (added["keep"], added["reason"], added["duplicate_of"]) == (False, "duplicate", original)
 
 
+def test_words_with_another_sense_are_held_to_the_target_by_themselves(web):
+    """All rows together would pass at 0.3; those of a word with another sense reach the target only from 0.97 on."""
+    records = {row["sample_id"]: row["concept"] for row in web.source("records").table().to_pylist()}
+    scores = web.source("scores").table().to_pylist()
+    for number, row in enumerate(row for row in scores if records[row["sample_id"]] == "moss"):
+        row |= {"suggested_concept": "moss", "confidence": 0.97 if number % 2 else 0.3, "other_sense_probability": 0.1}
+    web.write("scores", scores)
+    metrics, rows = run(web, target_purity=0.8)
+    assert metrics["threshold"] < metrics["sense_threshold"] == pytest.approx(0.97)
+    kept = [row for row in rows if row["keep"] and row["concept"] == "moss"]
+    assert kept
+    assert min(row["confidence"] for row in kept) == pytest.approx(0.97)
+
+
 def test_a_leak_is_never_kept(web):
     _, rows = run(web)
     assert [row["reason"] for row in rows if "leak" in row["reasons"]] == ["leak"]

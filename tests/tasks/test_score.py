@@ -112,6 +112,9 @@ def test_a_sense_that_fills_most_of_a_word_is_told_apart_by_the_definition(tmp_p
     assert purity(found["misled"]) < 0.6
     assert purity(found["told"]) > 0.9
     grey = [name for name in of_moss if web.truth[name] is None]
+    assert np.mean([found["told"][name]["other_sense_probability"] > 0.5 for name in grey]) > 0.9
+    assert {name for name, row in found["told"].items() if row["other_sense_probability"] is not None} == set(of_moss)
+    assert {row["other_sense_probability"] for row in found["misled"].values()} == {None}
     assert np.mean([found["told"][name]["off_topic_probability"] > 0.5 for name in grey]) > 0.9
     assert np.mean([found["told"][name]["confidence"] > 0.5 for name in of_moss if web.truth[name] == "moss"]) > 0.7
 

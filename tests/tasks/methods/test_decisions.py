@@ -24,17 +24,17 @@ def test_the_target_holds_for_relabelled_rows_by_themselves():
     confidence = np.array([1.0, 1.0, 1.0, 0.9, 0.9, 0.7, 0.6])
     relabelled = np.array([False, False, False, False, True, True, False])
     assert purity_threshold(confidence, target=0.85) == 0.6
-    assert thresholds(confidence, np.zeros(7), relabelled, target=0.85) == (0.6, 0.9)  # 0.8 among the relabelled would be too little
-    assert thresholds(confidence, np.zeros(7), relabelled, target=0.8) == (0.6, 0.7)
-    assert thresholds(confidence, np.zeros(7), np.zeros(7, bool), target=0.85) == (0.6, 1.0)
-    assert thresholds(np.array([1.0, 0.5, 0.5, 0.99]), np.zeros(4), np.array([False, False, False, True]), target=0.95) == (0.99, 0.99)
+    assert thresholds(confidence, np.zeros(7), [relabelled], target=0.85) == [0.6, 0.9]  # 0.8 among the relabelled would be too little
+    assert thresholds(confidence, np.zeros(7), [relabelled], target=0.8) == [0.6, 0.7]
+    assert thresholds(confidence, np.zeros(7), [np.zeros(7, bool), relabelled], target=0.85) == [0.6, 1.0, 0.9]
+    assert thresholds(np.array([1.0, 0.5, 0.5, 0.99]), np.zeros(4), [np.array([False, False, False, True])], target=0.95) == [0.99, 0.99]
 
 
 def test_the_target_is_reached_with_the_errors_taken_off():
     confidence = np.array([1.0, 0.9, 0.8, 0.5, 0.1])
     assert purity_threshold(confidence, target=0.9, errors=np.array([0.0, 0.01, 0.05, 0.1, 0.1])) == 0.9
     assert purity_threshold(confidence, target=0.9, errors=np.zeros(5)) == 0.8
-    assert thresholds(confidence, np.full(5, 0.04), np.array([False, True, True, True, True]), target=0.75) == (0.5, 0.8)
+    assert thresholds(confidence, np.full(5, 0.04), [np.array([False, True, True, True, True])], target=0.75) == [0.5, 0.8]
 
 
 def test_survivors():
