@@ -117,14 +117,7 @@ def test_what_the_gates_refuse_is_taken_back_as_a_whole(ran, drop, workspace, si
 def test_a_crawl_whose_stage_always_crashes_does_not_hold_the_others_up_for_ever(ran, drop, workspace, monkeypatch):
     drop("a.csv", "a rows")
     drop("b.csv", "b rows")
-    whole = door.run_stages
-
-    def crashing(wanted, timeout_minutes=None):
-        if "validate@a" in wanted:
-            raise StageCut("ended with 255: exited with -9")
-        whole(wanted)
-
-    monkeypatch.setattr(door, "run_stages", crashing)
+    test_refresh.fail_at(monkeypatch, "validate@a", StageCut("ended with 255: exited with -9"))
     for _ in range(door.MAX_FAILURES - 1):
         with pytest.raises(StageCut):
             backfill.fn(folder="inbox")

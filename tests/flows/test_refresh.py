@@ -34,6 +34,18 @@ def site(workspace):
     return workspace / worktrees.REFRESH
 
 
+def fail_at(monkeypatch: pytest.MonkeyPatch, stage: str, error: Exception) -> None:
+    """Let the stages be made as ever, but where this one is among those asked for."""
+    whole = module.run_stages
+
+    def failing(wanted, timeout_minutes=None):
+        if stage in wanted:
+            raise error
+        whole(wanted)
+
+    monkeypatch.setattr(module, "run_stages", failing)
+
+
 @pytest.fixture
 def ran(workspace, monkeypatch):
     """The list of the stages that were run: their code itself, in this process, without the second that every call of DVC takes."""
@@ -220,14 +232,7 @@ def test_a_hand_published_version_in_between_is_built_upon(ran, drop, workspace,
 
 def test_failing_global_stages_are_tried_again_and_refused_in_the_end(ran, drop, workspace, site, monkeypatch):
     drop("new.csv", "new rows")
-    whole = module.run_stages
-
-    def failing(wanted, timeout_minutes=None):
-        if "index" in wanted:
-            raise StageFailed("index: no space")
-        whole(wanted)
-
-    monkeypatch.setattr(module, "run_stages", failing)
+    fail_at(monkeypatch, "index", StageFailed("index: no space"))
     for _ in range(2):
         with pytest.raises(StageFailed, match="no space"):
             refresh.fn()
