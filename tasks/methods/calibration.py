@@ -142,14 +142,28 @@ def calibrated(
     the witnesses' own errors are judged; weights (n,), 0 = shapes nothing. Each witness tells how far opinions at a level are right that
     were formed without it, and a chance is drawn down to the lowest of that: beliefs that join signals which err together are too sure.
     """
-    found, alike = np.array(values, np.float64), np.zeros(len(values), np.int64)
-    for witness in witnesses:
+    told = witnessed(values, posterior, witnesses, weights, bins=bins, senses=senses)
+    return np.asarray(np.fmin.reduce([np.array(values, np.float64), *told]))
+
+
+def witnessed(
+    values: np.ndarray,
+    posterior: np.ndarray,
+    witnesses: Sequence[Witness],
+    weights: np.ndarray,
+    *,
+    bins: Bins,
+    senses: np.ndarray = NO_SENSES,
+) -> np.ndarray:
+    """(n_witnesses, n) float64: what each witness by itself makes of the chances, NaN where it says nothing; as for `calibrated`."""
+    found, alike = np.full((len(witnesses), len(values)), np.nan), np.zeros(len(values), np.int64)
+    for row, witness in zip(found, witnesses, strict=True):
         kinds, asked = (alike if given is None else given for given in (witness.kinds, witness.asked))
         heard = hear(witness, posterior, weights, senses)
         for kind in np.unique(asked):
             used, mine = np.where(kinds == kind, heard.weights, 0.0), asked == kind
             if used.sum() > 0:
-                found[mine] = np.minimum(found[mine], fit_reliability(heard, used, bins)(values[mine]))
+                row[mine] = fit_reliability(heard, used, bins)(values[mine])
     return found
 
 
@@ -165,11 +179,13 @@ def standard_errors(
     seed: int,
     senses: np.ndarray = NO_SENSES,
 ) -> np.ndarray:
-    """(n,) float64: what each row adds to the standard error of a mean of calibrated chances, by `n_draws` resamplings of the groups.
+    """(n,) float64: what each row adds to the standard error of a mean of calibrated chances.
 
-    The rows of one bin err together, so errors of single rows would say nothing of a mean. What is given is each row's covariance with the
-    mean over the rows that are likely to be kept (a chance of 0.5 or more), over the standard deviation of that mean: averaged over those
-    rows it is this deviation, and over others like them it is close. groups (n,) int: copies share one and are drawn together.
+    Two things make it err: chance, shown by `n_draws` resamplings of the groups, and the witnesses' own ways to be wrong, shown by what
+    they say of the same chances. Rows err together, so errors of single rows would say nothing of a mean. What is given is each row's
+    covariance with the mean over the rows that are likely to be kept (a chance of 0.5 or more), over the standard deviation of that mean:
+    averaged over those rows it is this deviation, and over others like them it is close. groups (n,) int: copies share one and are drawn
+    together.
     """
     rng = np.random.default_rng(seed)
     own = np.unique(groups, return_inverse=True)[1].reshape(-1)
@@ -178,11 +194,21 @@ def standard_errors(
         return np.zeros(len(posterior))
     drawn = [weights * rng.poisson(1.0, own.max() + 1)[own] for _ in range(n_draws)]
     found = np.stack([calibrated(values, posterior, witnesses, sample, bins=bins, senses=senses) for sample in drawn])
-    means = found[:, likely].mean(1)
-    spread = float(means.std())
-    if spread <= 0:
+    told = witnessed(values, posterior, witnesses, weights, bins=bins, senses=senses)
+    covariance, variance = np.zeros(len(posterior)), 0.0
+    for spread, n in ((found - found.mean(0), n_draws), (_apart(told), max(len(told) * (len(told) - 1), 1))):
+        means = spread[:, likely].mean(1)
+        covariance, variance = covariance + means @ spread / n, variance + float(means @ means) / n
+    if variance <= 0:
         return np.zeros(len(posterior))
-    return np.asarray(np.maximum((means - means.mean()) @ (found - found.mean(0)) / (n_draws * spread), 0.0))
+    return np.asarray(np.maximum(covariance / variance**0.5, 0.0))
+
+
+def _apart(told: np.ndarray) -> np.ndarray:
+    """(n_witnesses, n): how far each witness is from their mean; 0 where fewer than two say something."""
+    heard = ~np.isnan(told)
+    mean = np.where(heard, told, 0.0).sum(0) / np.maximum(heard.sum(0), 1)
+    return np.where(heard, told - mean, 0.0)
 
 
 def hear(witness: Witness, posterior: np.ndarray, weights: np.ndarray, senses: np.ndarray) -> Heard:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.methods.calibration import Bins, Heard, Witness, calibrated, fit_reliability, rising, scale, standard_errors
+from tasks.methods.calibration import Bins, Heard, Witness, calibrated, fit_reliability, rising, scale, standard_errors, witnessed
 
 
 def test_rising():
@@ -133,6 +133,23 @@ def test_a_witness_who_says_nothing_takes_nothing():
     assert standard_errors(beliefs[:, 0], beliefs, [silent], np.ones(1), np.zeros(1, int), bins=Bins(5, 1), n_draws=3, seed=0).tolist() == [
         0.0
     ]
+
+
+def test_witnesses_who_differ_make_the_mean_uncertain_by_half_of_their_difference():
+    right, beliefs, witness = made()
+    strict = witness._replace(opinions=np.clip(beliefs**0.5, 0, 1))
+    own = np.arange(len(right))
+
+    def error(*witnesses: Witness) -> float:
+        heard = (beliefs.max(1), beliefs, witnesses, np.ones(len(right)))
+        likely = calibrated(*heard, bins=Bins(20, 300)) >= 0.5
+        return float(standard_errors(*heard, own, bins=Bins(20, 300), n_draws=20, seed=0)[likely].mean())
+
+    told = witnessed(beliefs.max(1), beliefs, [witness, strict], np.ones(len(right)), bins=Bins(20, 300))
+    apart = abs(float((told[0] - told[1])[told.min(0) >= 0.5].mean())) / 2
+    assert apart > 3 * error(witness)  # so that chance has little part in what follows
+    assert error(witness, strict) == pytest.approx(apart, rel=0.1)
+    assert error(witness, witness) == pytest.approx(error(witness))
 
 
 def test_errors_add_up_to_the_spread_of_the_mean_over_other_samples():
