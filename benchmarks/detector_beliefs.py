@@ -11,7 +11,7 @@ from tasks.methods.posterior import NO_SENSES, Beliefs
 from tasks.methods.rounds import first_targets, probe_rounds
 from tasks.methods.senses import Rivals, other_senses
 from tasks.methods.text_evidence import Texts, read_texts
-from tasks.score_rows import named_words
+from tasks.score_rows import named_words, no_concepts
 
 
 class Believed(NamedTuple):
@@ -39,8 +39,7 @@ def believe(loaded: Loaded, settings: dict[str, Any]) -> Believed:
 
     texts, targets = bags(NO_SENSES), first_targets(s.given, loaded.matched)
     first = judged(targets, texts, replace(fusion, n_rounds=1), NO_SENSES)
-    named = {name.lower() for concept in loaded.known for name in (concept.name, *concept.synonyms)}
-    apart = np.array([name.lower() not in named for name in loaded.rival_names], bool)
+    apart = no_concepts(loaded.rival_names, loaded.known)
     rivals = Rivals(loaded.text_embeddings, loaded.has_text, loaded.text_prototypes, loaded.rivals[apart], loaded.rival_of[apart])
     senses = other_senses(s.embeddings, s.given, first.posterior.argmax(1), s.weights, rivals, **settings["senses"])
     plain = judged(targets, texts, fusion, NO_SENSES)

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.core.concepts import Concept, load_concepts
-from tasks.methods.alignment import codes, matrix, places
+from tasks.methods.alignment import codes, matrix, padded, places
 from tasks.methods.prototypes import normalized
-from tasks.methods.samples import ALIGNED, Samples, align, align_samples
+from tasks.methods.samples import ALIGNED, Samples, Wide, align, align_samples
 
 SCORED = ("label_score", "ood_score", "confidence", "text_score")
 
@@ -54,7 +54,13 @@ def load(workspace: Path) -> Loaded:
     graph = read(data / "neighbors")
     records = read(data / "records", ["sample_id", "crawl", "url", "alt_text", "concept"])
     embedded = read(data / "embeddings", ["sample_id", "image_embedding", "text_embedding"])
-    samples = align_samples(graph, records, embedded, read(data / "duplicates", ALIGNED), names=names)
+    ids = graph["sample_id"]
+    wide = Wide(
+        padded(graph["neighbors"], -1, np.int64),
+        padded(graph["similarities"], 0.0, np.float32),
+        normalized(matrix(align(embedded, ids)["image_embedding"])),
+    )
+    samples = align_samples(ids, graph["crawl"], records, read(data / "duplicates", ALIGNED), wide, names=names)
     records, scores = align(records, samples.sample_ids), align(read(data / "scores"), samples.sample_ids)
     sentences = align(embedded, samples.sample_ids)["text_embedding"]
     matches = align(read(data / "matches", ["sample_id", "concepts", "probabilities"]), samples.sample_ids)

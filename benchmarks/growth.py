@@ -2,10 +2,11 @@
 
     python -m benchmarks.growth [--rows N,M] [--memory-gb G]
 
-`validate` stands for the stages that stream shards, `index` and `deduplicate` for those that look at neighbours; each runs by itself, in a
-process of its own, on tables of N and of M rows (embeddings of 64 numbers in one cluster per 500 rows). Seconds are the stage's own,
-without start-up; memory is the largest resident set. `streaming_growth` and `knn_growth` are ratios of seconds, the larger one of the
-latter; `under_ceiling` says whether memory stayed under G. Progress goes to standard error; one JSON line comes last on standard output.
+`validate` stands for the stages that stream shards, `index`, `deduplicate` and `match` for those that look at neighbours; each runs by
+itself, in a process of its own, on tables of N and of M rows (embeddings of 64 numbers in one cluster per 500 rows; ten concepts; an
+encoder of random weights). Seconds are the stage's own, without start-up; peak memory is the largest resident set, private memory what of
+it is no page of a mapped file. `streaming_growth` and `knn_growth` are ratios of seconds, the largest one of the latter; `under_ceiling`
+says whether peak memory stayed under G. Progress goes to standard error; one JSON line comes last on standard output.
 """
 
 import argparse
@@ -20,12 +21,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 
-from benchmarks.memory import largest_resident
+from benchmarks.memory import largest_resident, watching_private
 from tasks.contracts.duplicates import CONTRACT as DUPLICATES
 from tasks.contracts.embeddings import CONTRACT as EMBEDDINGS
+from tasks.contracts.matches import CONTRACT as MATCHES
 from tasks.contracts.neighbors import CONTRACT as NEIGHBORS
 from tasks.contracts.pairs import CONTRACT as PAIRS
+from tasks.contracts.prototypes import CONTRACT as PROTOTYPES
 from tasks.contracts.records import CONTRACT as RECORDS
 from tasks.contracts.validity import CONTRACT as VALIDITY
 from tasks.core.params import SharedParams, read_params
@@ -33,13 +37,21 @@ from tasks.core.settings import Settings, prepare_environment
 from tasks.core.tables import Artifact, Shard, Sink, Source
 from tasks.deduplicate import DeduplicateParams, deduplicate
 from tasks.index import IndexParams, index
+from tasks.match import MatchParams, match
+from tasks.methods.clip import new_model, save_encoder
 from tasks.validate import ValidateParams, validate
 
 REPO = Path(__file__).resolve().parents[1]
 CRAWL = "rows"
 ROWS_PER_SHARD = 20_000
 WIDTH, SPREAD, ROWS_PER_CLUSTER = 64, 0.5, 500
-STAGES = ("validate", "index", "deduplicate")
+CONCEPTS = tuple(f"kind {number}" for number in range(10))
+ENCODER: dict[str, Any] = {
+    "embed_dim": WIDTH,
+    "vision_cfg": {"layers": 1, "width": 32, "head_width": 16, "patch_size": 8, "image_size": 16},
+    "text_cfg": {"context_length": 8, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+STAGES = ("validate", "index", "deduplicate", "match")
 
 
 def main() -> None:
@@ -74,7 +86,7 @@ def compare(sizes: list[int], memory_gb: float, scratch: Path) -> dict[str, Any]
     peak = max(run["peak_memory_gb"] for found in runs.values() for run in found.values())
     return {
         "streaming_growth": growth["validate"],
-        "knn_growth": max(growth["index"], growth["deduplicate"]),
+        "knn_growth": max(growth[stage] for stage in STAGES[1:]),
         "under_ceiling": peak < memory_gb,
         "peak_memory_gb": peak,
         "stages": runs,
@@ -82,7 +94,7 @@ def compare(sizes: list[int], memory_gb: float, scratch: Path) -> dict[str, Any]
 
 
 def write_rows(folder: Path, n: int) -> None:
-    """Records and embeddings of `n` rows, shard by shard."""
+    """Records and embeddings of `n` rows, shard by shard; concepts and an encoder."""
     rng = np.random.default_rng(n)
     centres = rng.normal(size=(max(1, n // ROWS_PER_CLUSTER), WIDTH)).astype(np.float32)
     records, embeddings = Sink(RECORDS, folder / "records", [CRAWL]), Sink(EMBEDDINGS, folder / "embeddings", [CRAWL])
@@ -90,19 +102,32 @@ def write_rows(folder: Path, n: int) -> None:
         size = min(ROWS_PER_SHARD, n - start)
         shard = Shard(CRAWL, f"{number:05d}")
         ids = [f"{place:032x}" for place in range(start, start + size)]
-        vectors = centres[rng.integers(0, len(centres), size)] + SPREAD * rng.standard_normal((size, WIDTH), np.float32)
-        vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-        offsets = pa.array(np.arange(size + 1, dtype=np.int32) * WIDTH)
-        columns = {"sample_id": ids, "crawl": [CRAWL] * size, "text_embedding": pa.nulls(size, pa.list_(pa.float16()))}
-        columns["image_embedding"] = pa.ListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
+        clusters = rng.integers(0, len(centres), size)
+        columns = {"sample_id": pa.array(ids), "crawl": pa.array([CRAWL] * size)}
+        columns |= {name: unit_lists(centres[clusters], rng) for name in ("image_embedding", "text_embedding")}
         embeddings.write(shard, pa.table(columns).select(EMBEDDINGS.schema.names).cast(EMBEDDINGS.schema))
-        records.write(shard, record_table(ids, shard, rng))
+        records.write(shard, record_table(ids, shard, [CONCEPTS[cluster % len(CONCEPTS)] for cluster in clusters], rng))
+    known = [{"name": name, "definition": f"a thing of {name}"} for name in CONCEPTS]
+    (folder / "concepts").mkdir()
+    (folder / "concepts" / "concepts.yaml").write_text(yaml.safe_dump({"concepts": known}))
+    save_encoder(new_model(ENCODER, seed=0)[0], ENCODER, folder / "encoder", source="crawl", name="tiny")
 
 
-def record_table(ids: list[str], shard: Shard, rng: np.random.Generator) -> pa.Table:
-    """Small grey pictures with hashes of their own."""
+def unit_lists(centres: np.ndarray, rng: np.random.Generator) -> pa.Array:
+    """Vectors of length 1 about the centres (n, d), float16, as a column of n lists."""
+    vectors = centres + SPREAD * rng.standard_normal(centres.shape, np.float32)
+    flat = pa.array((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, centres.shape[1]).cast(pa.list_(flat.type))
+
+
+def record_table(ids: list[str], shard: Shard, concepts: list[str], rng: np.random.Generator) -> pa.Table:
+    """Small grey pictures with hashes of their own, filed under these concepts."""
     size = len(ids)
-    text = {**dict.fromkeys(("sample_id", "image_id", "key", "url", "alt_text"), ids), "sha256": [2 * name for name in ids]}
+    text = {
+        "concept": concepts,
+        **dict.fromkeys(("sample_id", "image_id", "key", "url", "alt_text"), ids),
+        "sha256": [2 * name for name in ids],
+    }
     same = {"crawl": CRAWL, "shard": shard.name, "status": "ok", "format": "jpeg", "thumbnail": bytes(1024)}
     numbers = {name: np.full(size, 48) for name in ("bytes", "width", "height", "original_width", "original_height")}
     hashes = {name: rng.integers(0, 2**64, size, np.uint64) for name in ("phash", "phash_mirrored")}
@@ -116,23 +141,32 @@ def run_stage(stage: str, folder: Path, memory_gb: float) -> dict[str, float]:
     params = read_params(REPO / "params.yaml")
     settings = Settings(workers=len(os.sched_getaffinity(0)), memory_gb=memory_gb)
     whole: dict[str, Any] = {"crawls": [CRAWL], "per_crawl": False}
-    records, shared = Source(RECORDS, folder / "records", [CRAWL]), SharedParams(seed=0)
+    records, embeddings = Source(RECORDS, folder / "records", [CRAWL]), Source(EMBEDDINGS, folder / "embeddings", [CRAWL])
+    shared = SharedParams(seed=0)
     (folder / "clean").mkdir(exist_ok=True)
+    neighbors, duplicates = (Source(contract, folder / contract.name, **whole) for contract in (NEIGHBORS, DUPLICATES))
     began = time.perf_counter()
-    if stage == "validate":
-        bound = Source(RECORDS, folder / "records" / CRAWL, [CRAWL], bound_crawl=CRAWL)
-        verdicts = Sink(VALIDITY, folder / "validity", [CRAWL], bound_crawl=CRAWL)
-        limits = ValidateParams.model_validate(params["validate"] | {"min_valid_share": 0.0})
-        validate(bound, verdicts, Artifact(folder / "validation"), CRAWL, limits)
-    elif stage == "index":
-        embeddings, neighbors = Source(EMBEDDINGS, folder / "embeddings", [CRAWL]), Sink(NEIGHBORS, folder / "neighbors", **whole)
-        index(embeddings, Artifact(folder / "index"), neighbors, IndexParams.model_validate(params["index"]), shared, settings)
-    else:
-        sources = records, Artifact(folder / "index"), Source(NEIGHBORS, folder / "neighbors", **whole), Artifact(folder / "clean")
-        sinks = Sink(DUPLICATES, folder / "duplicates", **whole), Sink(PAIRS, folder / "pairs", **whole)
-        deduplicate(*sources, *sinks, DeduplicateParams.model_validate(params["deduplicate"]), shared, settings)
+    with watching_private() as private:
+        if stage == "validate":
+            bound = Source(RECORDS, folder / "records" / CRAWL, [CRAWL], bound_crawl=CRAWL)
+            verdicts = Sink(VALIDITY, folder / "validity", [CRAWL], bound_crawl=CRAWL)
+            limits = ValidateParams.model_validate(params["validate"] | {"min_valid_share": 0.0})
+            validate(bound, verdicts, Artifact(folder / "validation"), CRAWL, limits)
+        elif stage == "index":
+            made = Sink(NEIGHBORS, folder / "neighbors", **whole)
+            index(embeddings, Artifact(folder / "index"), made, IndexParams.model_validate(params["index"]), shared, settings)
+        elif stage == "deduplicate":
+            sources = records, Artifact(folder / "index"), neighbors, Artifact(folder / "clean")
+            sinks = Sink(DUPLICATES, folder / "duplicates", **whole), Sink(PAIRS, folder / "pairs", **whole)
+            deduplicate(*sources, *sinks, DeduplicateParams.model_validate(params["deduplicate"]), shared, settings)
+        else:
+            artifacts = Artifact(folder / "encoder"), Artifact(folder / "concepts")
+            sinks = Sink(PROTOTYPES, folder / "prototypes", [CRAWL]), Sink(MATCHES, folder / "matches", **whole)
+            told = MatchParams.model_validate(params["match"])
+            match(records, embeddings, neighbors, duplicates, *artifacts, *sinks, told, settings)
     seconds = time.perf_counter() - began
-    return {"seconds": round(seconds, 2), "peak_memory_gb": round(largest_resident() / 2**30, 3)}
+    memory = {"peak_memory_gb": largest_resident(), "private_memory_gb": private[0]}
+    return {"seconds": round(seconds, 2)} | {name: round(size / 2**30, 3) for name, size in memory.items()}
 
 
 if __name__ == "__main__":

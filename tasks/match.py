@@ -5,6 +5,7 @@ concept does not become its picture. Rows of the test split are matched but shap
 """
 
 import logging
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -15,11 +16,13 @@ from tasks.contracts.matches import CONTRACT as MATCHES
 from tasks.contracts.prototypes import CONTRACT as PROTOTYPES
 from tasks.core.concepts import Concept, load_concepts
 from tasks.core.errors import ParamsError
+from tasks.core.files import scratch_folder
 from tasks.core.params import Params
 from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
-from tasks.methods.alignment import matrix
+from tasks.methods.alignment import places
+from tasks.methods.blocks import blocks, make_file, products
 from tasks.methods.capro import CaproSettings, clean, match_fit
 from tasks.methods.clip import load_encoder
 from tasks.methods.prototypes import (
@@ -32,9 +35,12 @@ from tasks.methods.prototypes import (
     smooth_texts,
     text_fit,
 )
-from tasks.methods.samples import ALIGNED, Samples, align, align_samples
+from tasks.methods.samples import Samples
+from tasks.sample_rows import read_samples, read_vectors
 
-LINK_BYTES, WIDEST_GRAPH = 12, 50  # of a neighbour and its similarity; neighbours per sample that index makes by itself
+ID_BYTES, NAME_BYTES = 36, 16  # of a sample's id, and of a crawl's or a concept's name, as Arrow holds them
+COLUMN_BYTES = 6 * 8 + 6  # given, groups, folds, weights, members, fit; and what is true or false
+ITERATED_ARRAYS = 6  # n x n_concepts at once in CAPro's iteration
 log = logging.getLogger(__name__)
 
 
@@ -80,55 +86,83 @@ def match(
     settings: Settings = DEFAULTS,
 ) -> Metrics:
     """Prototypes of all concepts, and the best-matching concepts of every indexed sample."""
-    check_memory(embeddings, neighbors, settings)
     known = load_concepts(concepts.path)
+    check_memory(neighbors, len(known), params, settings)
     check_concepts(records, known)
-    embedded = embeddings.table()
-    rows = align_samples(
-        neighbors.table(),
-        records.table(["sample_id", "concept"]),
-        embedded,
-        duplicates.table(ALIGNED),
-        names=[concept.name for concept in known],
-    )
-    sentences = align(embedded, rows.sample_ids)["text_embedding"]
-    has_text = np.asarray(sentences.is_valid().to_numpy(), bool)
-    texts = normalized(matrix(sentences, rows.embeddings.shape[1]))
     text, rivals, rival_of = text_prototypes(known, encoder)
-    given = np.where(rows.given >= 0, rows.given, (rows.embeddings @ text.T).argmax(1))
-    smoothed = smooth_texts(texts, has_text & (rows.weights > 0), rows.neighbors, rows.similarities, n_neighbors=params.n_neighbors)
-    fit, passes = text_fit(rows.embeddings, smoothed, given, text, rivals, rival_of)
-    if params.cleaning.rounds:
-        fit = match_fit(fit, smoothed, given, text, capro_settings(params))
-    usable, share = rows.weights > 0, params.max_anchor_share
-    anchors = choose_anchors(fit, passes, given, rows.groups, usable, n_anchors=params.n_anchors, max_share=share)
-    members = np.where(anchors, given, -1)
-    counts = np.bincount(members[anchors], minlength=len(known))
-    visual = np.where(counts[:, None] > 0, mean_prototypes(rows.embeddings, members, n_prototypes=len(known)), text)
-    if params.cleaning.rounds:
-        visual = cleaned_prototypes(rows, given, anchors, text, capro_settings(params))
-    prototypes.write_whole(prototype_table(known, text, visual, counts, rivals, rival_of))
-    similarities = rows.embeddings @ visual.T
-    own_fit = np.where(has_text, (rows.embeddings * texts).sum(1), np.nan)
-    temperature = fit_temperature(similarities[anchors], target=params.anchor_confidence)
-    matches.write_whole(match_table(rows, known, similarities, temperature, anchors, own_fit, params))
+    names = [concept.name for concept in known]
+    with scratch_folder(matches.root) as folder:
+        rows = read_samples(records, embeddings, neighbors, duplicates, names, folder, params.n_neighbors)
+        texts, has_text = read_vectors(embeddings, rows.sample_ids, "text_embedding", folder)
+        given = given_or_nearest(rows, text)
+        fit, passes = definition_fit(rows, texts, has_text, given, (text, rivals, rival_of), params, folder)
+        usable, share = rows.weights > 0, params.max_anchor_share
+        anchors = choose_anchors(fit, passes, given, rows.groups, usable, n_anchors=params.n_anchors, max_share=share)
+        members = np.where(anchors, given, -1)
+        counts = np.bincount(members[anchors], minlength=len(known))
+        visual = np.where(counts[:, None] > 0, mean_prototypes(rows.embeddings, members, n_prototypes=len(known)), text)
+        if params.cleaning.rounds:
+            visual = cleaned_prototypes(rows, given, anchors, text, capro_settings(params))
+        prototypes.write_whole(prototype_table(known, text, visual, counts, rivals, rival_of))
+        temperature = fit_temperature(products(rows.embeddings, np.flatnonzero(anchors), visual), target=params.anchor_confidence)
+        table = match_table(rows, names, visual, temperature, anchors, texts, has_text, params)
+    matches.write_whole(table)
     log.info("match: %d samples against %d concepts, %d anchors", len(given), len(known), int(anchors.sum()))
+    right = (places(table["matched_concept"], pa.array(names)) == rows.given)[rows.given >= 0]
     return {
         "rows": len(given),
-        "anchors": {concept.name: int(count) for concept, count in zip(known, counts, strict=True)},
+        "anchors": {name: int(count) for name, count in zip(names, counts, strict=True)},
         "temperature": round(temperature, 6),
-        "agreement": round(float((similarities.argmax(1) == rows.given)[rows.given >= 0].mean()), 6) if (rows.given >= 0).any() else None,
+        "agreement": round(float(right.mean()), 6) if len(right) else None,
     }
 
 
-def check_memory(embeddings: Source, neighbors: Source, settings: Settings) -> None:
-    """Raise MemoryCeilingError if image and text embeddings as float32 and the neighbour lists don't fit under the ceiling."""
+def check_memory(neighbors: Source, n_concepts: int, params: MatchParams, settings: Settings) -> None:
+    """Raise MemoryCeilingError if what is held doesn't fit under the ceiling (`held_bytes`)."""
     n = neighbors.n_rows()
-    shards = embeddings.shards()
-    first = embeddings.read(shards[0], ["image_embedding"])["image_embedding"] if shards else []
-    width = len(first[0]) if len(first) else 0
-    needed = n * (8 * width + LINK_BYTES * WIDEST_GRAPH)
-    settings.require_memory(needed, f"matching {n} samples of {width} numbers", "match fewer crawls, or embed with a narrower encoder")
+    way_out = "match fewer crawls" + (", or set match.cleaning.rounds to 0 in params.yaml" if params.cleaning.rounds else "")
+    settings.require_memory(held_bytes(n, n_concepts, params), f"matching {n} samples against {n_concepts} concepts", way_out)
+
+
+def held_bytes(n: int, n_concepts: int, params: MatchParams) -> int:
+    """Bytes that are held of n samples at once; embeddings and neighbour lists are none of them, blocks of their rows don't grow with n.
+
+    Beside the columns there are, while the matches are written, the table, its rows of one crawl, and these sorted; while the temperature
+    is fitted, five arrays of the anchors' similarities. CAPro's iteration holds what is as wide as the concepts.
+    """
+    n_matches, n_anchors = min(params.n_matches, n_concepts), min(n, params.n_anchors * n_concepts)
+    match_bytes = ID_BYTES + 3 * NAME_BYTES + n_matches * (NAME_BYTES + 4) + 12
+    iterated = n * ITERATED_ARRAYS * 8 * n_concepts if params.cleaning.rounds else 0
+    return n * (ID_BYTES + NAME_BYTES + COLUMN_BYTES + 3 * match_bytes) + n_anchors * 5 * 4 * n_concepts + iterated
+
+
+def given_or_nearest(rows: Samples, text: np.ndarray) -> np.ndarray:
+    """(n,) int64: the given concept; without one that whose text prototype (n_concepts, d) is nearest to the image."""
+    given = rows.given.copy()
+    for part in blocks(len(given), 4 * max(text.shape), rows.embeddings):
+        if (given[part] < 0).any():
+            given[part] = np.where(given[part] < 0, (rows.embeddings[part] @ text.T).argmax(1), given[part])
+    return given
+
+
+def definition_fit(
+    rows: Samples,
+    texts: np.ndarray,
+    has_text: np.ndarray,
+    given: np.ndarray,
+    spoken: tuple[np.ndarray, np.ndarray, np.ndarray],
+    params: MatchParams,
+    folder: Path,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(fit (n,) float64, passes (n,) bool) of image and neighbours' texts to the definition; `spoken` as `text_prototypes` gives it."""
+    fit, passes, told = np.zeros(len(given)), np.zeros(len(given), bool), has_text & (rows.weights > 0)
+    smoothed = make_file(folder / "smoothed", texts.shape, np.float32) if params.cleaning.rounds else None
+    for part in blocks(len(given), 4 * texts.shape[1], rows.embeddings, texts):
+        around = smooth_texts(texts, told, rows.neighbors[part], rows.similarities[part], n_neighbors=params.n_neighbors)
+        fit[part], passes[part] = text_fit(rows.embeddings[part], around, given[part], *spoken)
+        if smoothed is not None:
+            smoothed[part] = around
+    return fit if smoothed is None else match_fit(fit, smoothed, given, spoken[0], capro_settings(params)), passes
 
 
 def capro_settings(params: MatchParams) -> CaproSettings:
@@ -202,33 +236,41 @@ def prototype_table(
 
 def match_table(
     rows: Samples,
-    known: list[Concept],
-    similarities: np.ndarray,
+    names: list[str],
+    visual: np.ndarray,
     temperature: float,
     anchors: np.ndarray,
-    own_fit: np.ndarray,
+    texts: np.ndarray,
+    has_text: np.ndarray,
     params: MatchParams,
 ) -> pa.Table:
     """Rows of the matches table, in the order of the index."""
-    names = np.array([concept.name for concept in known], object)
-    order = np.argsort(-similarities, axis=1, kind="stable")[:, : params.n_matches]
-    chances = np.take_along_axis(prototype_probs(similarities, temperature), order, 1)
-    best = np.take_along_axis(similarities, order, 1)
-    margin = best[:, 0] - best[:, 1] if best.shape[1] > 1 else np.ones(len(best))
-    return pa.table(
-        [
-            rows.sample_ids,
-            rows.crawls,
-            pa.array(names[order[:, 0]], pa.string()),
+    concepts, parts = pa.array(names, pa.string()), [MATCHES.schema.empty_table()]
+    for part in blocks(len(anchors), max(4 * visual.shape[1], 8 * len(names)), rows.embeddings, texts):
+        images = rows.embeddings[part]
+        similarities = images @ visual.T
+        order = np.argsort(-similarities, axis=1, kind="stable")[:, : params.n_matches]
+        chances = np.take_along_axis(prototype_probs(similarities, temperature), order, 1)
+        best = np.take_along_axis(similarities, order, 1)
+        margin = best[:, 0] - best[:, 1] if best.shape[1] > 1 else np.ones(len(best))
+        columns = [
+            rows.sample_ids.slice(part.start, len(best)),
+            rows.crawls.slice(part.start, len(best)),
+            concepts.take(pa.array(order[:, 0])),
             pa.array(best[:, 0], pa.float32()),
             pa.array(margin, pa.float32()),
-            pa.array(own_fit, pa.float32(), mask=np.isnan(own_fit)),
-            pa.array(anchors, pa.bool_()),
-            pa.array(names[order].tolist(), pa.list_(pa.string())),
-            pa.array(chances.tolist(), pa.list_(pa.float32())),
-        ],
-        schema=MATCHES.schema,
-    )
+            pa.array((images * texts[part]).sum(1), pa.float32(), mask=~has_text[part]),
+            pa.array(anchors[part]),
+            as_lists(concepts.take(pa.array(order.reshape(-1))), order.shape[1]),
+            as_lists(pa.array(chances.reshape(-1)), order.shape[1]),
+        ]
+        parts.append(pa.table(columns, schema=MATCHES.schema))
+    return pa.concat_tables(parts)
+
+
+def as_lists(values: pa.Array, length: int) -> pa.Array:
+    """A column of lists of that length."""
+    return pa.FixedSizeListArray.from_arrays(values, length).cast(pa.list_(values.type))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ doesn't say what the picture shows: it is for `curate` alone.
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from tasks.contracts.scores import CONTRACT
 from tasks.core.concepts import Concept, load_concepts
+from tasks.core.files import scratch_folder
 from tasks.core.params import SharedParams
 from tasks.core.progress import track
 from tasks.core.settings import Settings
@@ -36,6 +38,9 @@ from tasks.methods.text_evidence import Texts, read_texts, text_ratio, text_vote
 from tasks.score_params import LearnedParams, ScoreParams
 from tasks.score_rows import Rows, named_words, read_pixels, read_rivals, read_rows
 
+ROW_BYTES = 1200  # ids, keys, texts and words of a sample, as Python and Arrow hold them, and its scores
+BELIEF_ARRAYS = 20  # float64, n x n_states at once
+WORD_BYTES = 20  # of a sample and a word: three float32 that networks learn of and give, a float64 of their mean
 log = logging.getLogger(__name__)
 
 
@@ -55,26 +60,39 @@ def score(
     settings: Settings,
 ) -> Metrics:
     """Scores of every indexed sample."""
-    check_memory(neighbors, len(load_concepts(concepts.path)), params, settings)
     known = load_concepts(concepts.path)
+    check_memory(neighbors, known, params, settings)
     names = [concept.name for concept in known]
-    rows = read_rows(records, embeddings, neighbors, matches, duplicates, reviews, names)
-    rivals = read_rivals(prototypes, embeddings, rows, known)
-    senses = find_senses(rows, known, rivals, params)
-    texts = bags_of_words(rows, known, senses.concepts, params)
-    beliefs, text_log_ratio = judge(rows, texts, senses, images, params, shared, settings)
-    table, measured = score_table(rows, names, beliefs, texts, senses.concepts, text_log_ratio, params, shared.seed)
+    with scratch_folder(scores.root) as folder:
+        rows = read_rows(records, embeddings, neighbors, matches, duplicates, reviews, names, folder)
+        rivals = read_rivals(prototypes, embeddings, rows, known, folder)
+        senses = find_senses(rows, known, rivals, params)
+        texts = bags_of_words(rows, known, senses.concepts, params)
+        check_memory(neighbors, known, params, settings, len(texts.vocabulary))
+        beliefs, text_log_ratio = judge(rows, texts, senses, images, params, shared, settings, folder)
+        table, measured = score_table(rows, names, beliefs, texts, senses.concepts, text_log_ratio, params, shared.seed)
     scores.write_whole(table)
     log.info("score: %d samples by %s, %.3f of them off-topic", len(rows.samples.given), params.predictor, measured["off_topic_share"])
     log.info("score: learnt from people about %d samples", int((rows.reviewed >= 0).sum()))
     return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary)} | sense_figures(senses, rivals, names)
 
 
-def check_memory(neighbors: Source, n_concepts: int, params: ScoreParams, settings: Settings) -> None:
-    """Raise MemoryCeilingError if the pixels of the fold networks, with the predictions, don't fit under the ceiling."""
-    n, pixels = neighbors.n_rows(), 3 * params.network.side**2 if params.predictor == "network" else 0
-    way_out = "use score.predictor: probe in params.yaml with a pretrained encoder, or a smaller score.network.side"
-    settings.require_memory(n * (pixels + 8 * n_concepts), f"scoring {n} samples by {params.predictor}", way_out)
+def check_memory(neighbors: Source, known: list[Concept], params: ScoreParams, settings: Settings, n_words: int = 0) -> None:
+    """Raise MemoryCeilingError if what is held doesn't fit under the ceiling (`held_bytes`); `n_words` once they are read."""
+    n, n_states = neighbors.n_rows(), len(known) + sum(bool(concept.distractors) for concept in known) + 1
+    way_out = "score fewer crawls" + (", or use score.predictor: probe with a pretrained encoder" if params.predictor == "network" else "")
+    what = f"scoring {n} samples against {n_states} states by {params.predictor}"
+    settings.require_memory(held_bytes(n, n_states, n_words, params), what, way_out)
+
+
+def held_bytes(n: int, n_states: int, n_words: int, params: ScoreParams) -> int:
+    """Bytes that are held of n samples at once; embeddings, neighbour lists and pixels are none of them, for they lie in files.
+
+    The EM holds the beliefs before and after a step, each by four signals, and what it computes them of. Of fold networks the features of
+    all rounds are held, and what they learn and say of each distinct word. Texts are counted with the ids: most are short.
+    """
+    by_network = 4 * params.network.widths[-1] * len(params.network.epochs) + WORD_BYTES * n_words
+    return n * (ROW_BYTES + BELIEF_ARRAYS * 8 * n_states + (by_network if params.predictor == "network" else 0))
 
 
 def find_senses(rows: Rows, known: list[Concept], rivals: Rivals | None, params: ScoreParams) -> Senses:
@@ -116,7 +134,14 @@ def fusion_settings(params: ScoreParams) -> FusionSettings:
 
 
 def judge(
-    rows: Rows, texts: Texts, senses: Senses, images: Artifact, params: ScoreParams, shared: SharedParams, settings: Settings
+    rows: Rows,
+    texts: Texts,
+    senses: Senses,
+    images: Artifact,
+    params: ScoreParams,
+    shared: SharedParams,
+    settings: Settings,
+    folder: Path,
 ) -> tuple[Beliefs, np.ndarray]:
     """(beliefs, log ratio (n,) of how well each text fits its image) by the predictor that params name."""
     targets = first_targets(rows.samples.given, rows.matched, rows.reviewed, senses)
@@ -134,7 +159,7 @@ def judge(
     n_epochs = int(rows.samples.folds.max() + 1) * sum(p.epochs)
     trained = iter(track(range(n_epochs), n_epochs, "epochs of fold networks"))
     beliefs, word_probs = network_rounds(
-        read_pixels(rows, images, p.side),
+        read_pixels(rows, images, p.side, folder),
         targets,
         words,
         *common,

@@ -1,19 +1,22 @@
 """What `score` reads: the indexed samples with all that is known of them, their pixels, and the vectors of other senses of the words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.core.concepts import Concept
 from tasks.core.tables import Artifact, Source
 from tasks.methods.alignment import codes, matrix, places
-from tasks.methods.pictures import squares
-from tasks.methods.prototypes import normalized
+from tasks.methods.groups import first_of_each
+from tasks.methods.pixel_files import Decoding, decode_tar, reserve
 from tasks.methods.reviews import applied
-from tasks.methods.samples import ALIGNED, Samples, align, align_samples, first_of_each
+from tasks.methods.samples import Samples, align
 from tasks.methods.senses import Rivals
-from tasks.methods.tars import read_images
+from tasks.sample_rows import read_samples, read_vectors
 
 
 @dataclass(frozen=True)
@@ -32,28 +35,37 @@ class Rows:
 
 
 def read_rows(
-    records: Source, embeddings: Source, neighbors: Source, matches: Source, duplicates: Source, reviews: Source, names: list[str]
+    records: Source,
+    embeddings: Source,
+    neighbors: Source,
+    matches: Source,
+    duplicates: Source,
+    reviews: Source,
+    names: list[str],
+    folder: Path,
 ) -> Rows:
-    """Everything about the indexed samples, aligned to the index."""
-    graph, recorded = neighbors.table(), records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept", "sha256"])
-    embedded, copies = (
-        embeddings.table(["sample_id", "image_embedding"]),
-        duplicates.table(ALIGNED),
-    )
-    samples = align_samples(graph, recorded, embedded, copies, names=names)
+    """Everything about the indexed samples, aligned to the index; neighbours and embeddings lie in files of `folder`."""
+    samples = read_samples(records, embeddings, neighbors, duplicates, names, folder)
+    recorded = records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept", "sha256"])
     recorded = align(recorded, samples.sample_ids)
     matched = align(matches.table(["sample_id", "text_similarity", "concepts", "probabilities"]), samples.sample_ids)
-    chances = np.zeros((len(samples.given), len(names)), np.float32)
-    for row, (found, values) in enumerate(zip(matched["concepts"].to_pylist(), matched["probabilities"].to_pylist(), strict=True)):
-        chances[row, codes(found, names)] = values
     shards = [f"{crawl}/{shard}" for crawl, shard in zip(recorded["crawl"].to_pylist(), recorded["shard"].to_pylist(), strict=True)]
     fit = np.asarray(matched["text_similarity"].to_numpy(), np.float64)
     texts = recorded["alt_text"].to_pylist()
     ids, hashes, concepts = (recorded[name].to_pylist() for name in ("sample_id", "sha256", "concept"))
     verdicts, shown = applied(ids, hashes, concepts, reviews.table().to_pylist())
-    chances /= np.maximum(chances.sum(1, keepdims=True), 1e-9)
     reviewed = of_first(codes(shown, names), samples.groups)
-    return Rows(samples, shards, recorded["key"].to_pylist(), texts, chances, fit, verdicts, shown, reviewed)
+    return Rows(samples, shards, recorded["key"].to_pylist(), texts, matched_chances(matched, names), fit, verdicts, shown, reviewed)
+
+
+def matched_chances(matched: pa.Table, names: list[str]) -> np.ndarray:
+    """(n, n_concepts) float32: the probabilities in the matches table, drawn up to a sum of 1; 0 for concepts that it doesn't have."""
+    owners = np.repeat(np.arange(matched.num_rows), pc.list_value_length(matched["concepts"]).to_numpy())
+    concepts = places(pc.list_flatten(matched["concepts"]), pa.array(names, pa.string()))
+    chances = np.zeros((matched.num_rows, len(names)), np.float32)
+    chances[owners[concepts >= 0], concepts[concepts >= 0]] = pc.list_flatten(matched["probabilities"]).to_numpy()[concepts >= 0]
+    chances /= np.maximum(chances.sum(1, keepdims=True), 1e-9)
+    return chances
 
 
 def of_first(reviewed: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -65,40 +77,40 @@ def of_first(reviewed: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return told
 
 
-def read_rivals(prototypes: Source, embeddings: Source, rows: Rows, known: list[Concept]) -> Rivals | None:
-    """The texts and the prototypes that tell senses apart; None where no concept has a distractor that is no concept by itself.
-
-    An image of a distractor that is a concept shows that concept, not another sense.
-    """
-    concepts = {name.lower() for concept in known for name in (concept.name, *concept.synonyms)}
+def read_rivals(prototypes: Source, embeddings: Source, rows: Rows, known: list[Concept], folder: Path) -> Rivals | None:
+    """The texts, in a file of `folder`, and the prototypes that tell senses apart; None where no distractor is another sense."""
     found = prototypes.table(["concept", "kind", "name", "embedding"])
-    apart = [name.lower() not in concepts for name in found["name"].to_pylist()]
-    rivals = found.filter(pc.and_(pc.equal(found["kind"], "distractor"), np.array(apart, bool)))
+    distractors = found.filter(pc.equal(found["kind"], "distractor"))
+    rivals = distractors.filter(pa.array(no_concepts(distractors["name"].to_pylist(), known), pa.bool_()))
     if not rivals.num_rows:
         return None
     names, width = [concept.name for concept in known], rows.samples.embeddings.shape[1]
     texts = found.filter(pc.equal(found["kind"], "text"))
     texts = texts.take(places(np.array(names, object), texts["concept"]))
-    sentences = align(embeddings.table(["sample_id", "text_embedding"]), rows.samples.sample_ids)["text_embedding"]
     return Rivals(
-        normalized(matrix(sentences, width)),
-        np.asarray(sentences.is_valid().to_numpy(), bool),
+        *read_vectors(embeddings, rows.samples.sample_ids, "text_embedding", folder),
         matrix(texts["embedding"], width),
         matrix(rivals["embedding"], width),
         codes(rivals["concept"].to_pylist(), names),
     )
 
 
-def read_pixels(rows: Rows, images: Artifact, side: int) -> np.ndarray:
-    """(n, side, side, 3) uint8: the stored images of the rows, out of the tar shards."""
-    pixels = np.zeros((len(rows.keys), side, side, 3), np.uint8)
-    shards = np.array(rows.shards)
-    for shard in sorted(set(rows.shards)):
-        mine = np.flatnonzero(shards == shard)
-        wanted = {rows.keys[row] for row in mine}
-        found = dict(read_images(images.path / f"{shard}.tar", wanted))
-        pixels[mine] = squares([found[rows.keys[row]] for row in mine], side)
-    return pixels
+def no_concepts(distractors: Sequence[str], known: Sequence[Concept]) -> np.ndarray:
+    """(m,) bool: which distractors are no concept by themselves. An image of one that is shows that concept, not another sense."""
+    concepts = {name.lower() for concept in known for name in (concept.name, *concept.synonyms)}
+    return np.array([name.lower() not in concepts for name in distractors], bool)
+
+
+def read_pixels(rows: Rows, images: Artifact, side: int, folder: Path) -> np.ndarray:
+    """(n, side, side, 3) uint8: the stored images of the rows, out of the tar shards, in a file of `folder`."""
+    file, shape = folder / "pixels", (len(rows.keys), side, side, 3)
+    reserve(file, shape)
+    wanted: dict[str, dict[str, list[int]]] = {}
+    for row, (shard, key) in enumerate(zip(rows.shards, rows.keys, strict=True)):
+        wanted.setdefault(shard, {}).setdefault(key, []).append(row)
+    for shard in sorted(wanted):
+        decode_tar(Decoding(images.path / f"{shard}.tar", wanted[shard]), file, shape)
+    return np.memmap(file, np.uint8, "r", shape=shape)
 
 
 def named_words(known: list[Concept], senses: np.ndarray) -> list[list[str]]:

@@ -51,6 +51,21 @@ def remove_temporaries(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """A new folder inside `folder`, which no other process writes to; it is gone afterwards, and one of a killed run is removed.
+
+    So it lies on the disk that the results go to, where there is room, and not in a temporary folder that memory may be behind.
+    """
+    remove_temporaries(folder)
+    place = folder / f".scratch.{os.getpid()}.tmp"
+    place.mkdir(parents=True)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def digest_of(*parts: object) -> str:
     """A 128-bit hex digest of the parts' representations; framed, so that ("a", "bc") and ("ab", "c") differ."""
     state = hashlib.blake2b(digest_size=16)

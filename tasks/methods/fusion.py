@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.methods.blocks import Columns
 from tasks.methods.networks import FoldOutput
 from tasks.methods.posterior import NO_SENSES, Beliefs, first_image_log_probs, infer, taught
 from tasks.methods.probes import out_of_fold_log_probs
@@ -88,10 +89,9 @@ def _judge(
     parts = [output.features, output.log_probs]
     if output.word_probs.shape[1]:
         parts.append(word_chances(output.word_probs, beliefs.words, beliefs.prior))
-    features = np.concatenate(parts, axis=1).astype(np.float32)
     subfolds = np.where(weights[rows] > 0, groups[rows] % settings.n_subfolds, -1)
     targets = believed[rows].astype(np.float32)
-    judged = out_of_fold_log_probs(features, targets, weights[rows], subfolds, l2=settings.l2, n_steps=settings.probe_steps)
+    judged = out_of_fold_log_probs(Columns(*parts), targets, weights[rows], subfolds, l2=settings.l2, n_steps=settings.probe_steps)
     return np.asarray(np.exp(judged))
 
 

@@ -26,6 +26,13 @@ def union(n: int, pairs: np.ndarray) -> np.ndarray:
     return labels
 
 
+def first_of_each(groups: np.ndarray) -> np.ndarray:
+    """(n,) bool: the first row of each group; groups (n,) int."""
+    first = np.zeros(len(groups), bool)
+    first[np.unique(groups, return_index=True)[1]] = True
+    return first
+
+
 def grow_groups(pairs: np.ndarray, *, crawls: np.ndarray, splits: np.ndarray, resembles: Resembles | None = None) -> np.ndarray:
     """Labels (n,) int64: the row of the first-seen member of each row's group, grown crawl by crawl out of `pairs` (m, 2).
 

@@ -5,7 +5,11 @@ All statistics come from rows trusted so far: one off-topic clump in the statist
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+
+from tasks.methods.blocks import blocks
 
 
 def ranks(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -25,10 +29,13 @@ def neighbor_similarity(neighbors: np.ndarray, similarities: np.ndarray, trusted
     """
     if not neighbors.shape[1]:
         return np.zeros(len(neighbors))
-    there = np.maximum(neighbors, 0)
-    counts = (neighbors >= 0) & (groups[there] != groups[:, None])
-    value = np.where(counts, np.maximum(similarities, 0.0) * trusted[there], 0.0)
-    return np.asarray(value.sum(1) / np.maximum(counts.sum(1), 1))
+    likeness = np.zeros(len(neighbors))
+    for part in blocks(len(neighbors), 8 * neighbors.shape[1], neighbors, similarities):
+        there = np.maximum(neighbors[part], 0)
+        counts = (neighbors[part] >= 0) & (groups[there] != groups[part, None])
+        value = np.where(counts, np.maximum(similarities[part], 0.0) * trusted[there], 0.0)
+        likeness[part] = value.sum(1) / np.maximum(counts.sum(1), 1)
+    return likeness
 
 
 def relative_mahalanobis(embeddings: np.ndarray, concept_weights: np.ndarray, weights: np.ndarray, *, shrinkage: float) -> np.ndarray:
@@ -38,19 +45,33 @@ def relative_mahalanobis(embeddings: np.ndarray, concept_weights: np.ndarray, we
     weights (n,): how much it shapes the background, fitted on the whole pool. Covariances are drawn towards a sphere by `shrinkage`.
     Ren et al. 2021, with means and covariance from trusted rows (the background may hold outliers, the concepts may not).
     """
-    x = embeddings.astype(np.float64)
-    total = concept_weights.sum(0)
+    total, background, (n, d) = concept_weights.sum(0), weights.sum(), embeddings.shape
     used = total > 1e-6
-    if not used.any() or weights.sum() <= 0:
-        return np.zeros(len(x))
-    means = (concept_weights[:, used].T @ x) / total[used, None]
-    seen = concept_weights[:, used].sum(1)
-    scatter = (x * seen[:, None]).T @ x - (means * total[used, None]).T @ means
-    within = _precision(scatter / seen.sum(), shrinkage)
-    center = np.average(x, axis=0, weights=weights)
-    around = _precision(((x - center) * weights[:, None]).T @ (x - center) / weights.sum(), shrinkage)
-    nearest = np.min([_distance(x - mean, within) for mean in means], axis=0)
-    return np.asarray(_distance(x - center, around) - nearest)
+    if not used.any() or background <= 0:
+        return np.zeros(n)
+    sums, scatter, whole = np.zeros((int(used.sum()), d)), np.zeros((d, d)), np.zeros(d)
+    for _, x, shaping, weight in _wide_blocks(embeddings, concept_weights[:, used], weights):
+        sums += shaping.T @ x
+        scatter += (x * shaping.sum(1)[:, None]).T @ x
+        whole += (x * weight[:, None]).sum(0)
+    means, center = sums / total[used, None], whole / background
+    within = _precision((scatter - (means * total[used, None]).T @ means) / total[used].sum(), shrinkage)
+    around = np.zeros((d, d))
+    for _, x, _, weight in _wide_blocks(embeddings, concept_weights, weights):
+        around += ((x - center) * weight[:, None]).T @ (x - center)
+    outside, likeness = _precision(around / background, shrinkage), np.zeros(n)
+    for part, x, _, _ in _wide_blocks(embeddings, concept_weights, weights):
+        nearest = np.min([_distance(x - mean, within) for mean in means], axis=0)
+        likeness[part] = _distance(x - center, outside) - nearest
+    return likeness
+
+
+def _wide_blocks(
+    embeddings: np.ndarray, concept_weights: np.ndarray, weights: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
+    """Spans of the rows, with their embeddings as float64, and their weights."""
+    for part in blocks(len(weights), 8 * embeddings.shape[1], embeddings):
+        yield part, embeddings[part].astype(np.float64), concept_weights[part], weights[part]
 
 
 def _precision(covariance: np.ndarray, shrinkage: float) -> np.ndarray:

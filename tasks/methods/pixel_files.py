@@ -1,12 +1,12 @@
 """Decode tar shards: pictures of one size, written to their places in a file that is mapped into memory."""
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tasks.methods.blocks import make_room
 from tasks.methods.pictures import squares
 from tasks.methods.tars import read_images
 
@@ -22,18 +22,8 @@ class Decoding:
 
 
 def reserve(file: Path, shape: tuple[int, ...]) -> None:
-    """Make `file` with room for pictures of this shape, uint8. Raises ValueError where the disk has not that much.
-
-    A mapped file without its room would end the process in mid-write, without a word.
-    """
-    needed = math.prod(shape)
-    try:
-        with file.open("wb") as opened:
-            os.posix_fallocate(opened.fileno(), 0, needed)
-    except OSError as error:
-        file.unlink(missing_ok=True)
-        told = f"{shape[0]:,} pictures of {shape[1]} pixels take {needed / 1e9:.2f} GB in {file.parent}"
-        raise ValueError(f"{told}, which can't be had ({error.strerror}): make room there, or lower image_size") from None
+    """Make `file` with room for pictures of this shape, uint8. Raises ValueError where the disk has not that much."""
+    make_room(file, math.prod(shape), f"{shape[0]:,} pictures of {shape[1]} pixels", "make room there, or lower image_size")
 
 
 def decode_tar(job: Decoding, file: Path, shape: tuple[int, ...]) -> None:

@@ -1,12 +1,23 @@
-"""Fit linear probes: what features say of every row, out of rows of other folds alone."""
+"""Fit linear probes: what features say of every row, out of rows of other folds alone.
+
+Features are gone through in blocks of rows, so that they may be mapped from a file, or be put together as they are asked for.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+
+from tasks.methods.blocks import Columns, blocks
+
+HELD_BYTES = 1 << 28  # standardised features up to here are made once for a fit; larger ones anew in every step, block by block
+Features = np.ndarray | Columns
+Probe = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def out_of_fold_log_probs(
-    features: np.ndarray, targets: np.ndarray, weights: np.ndarray, folds: np.ndarray, *, l2: float, n_steps: int
+    features: Features, targets: np.ndarray, weights: np.ndarray, folds: np.ndarray, *, l2: float, n_steps: int
 ) -> np.ndarray:
     """(n, n_targets) float32 log chances of every row by a probe fitted on the other folds.
 
@@ -14,53 +25,89 @@ def out_of_fold_log_probs(
     the mean of all probes (rows of the test split). A row of weight 0 is judged but shapes nothing.
     """
     result = np.zeros((len(features), targets.shape[1]), np.float64)
-    names = np.unique(folds[folds >= 0])
+    names, apart = np.unique(folds[folds >= 0]), np.flatnonzero(folds < 0)
     for fold in names:
-        train = (folds >= 0) & (weights > 0) & ((folds != fold) | (len(names) == 1))
-        probe = fit_probe(features[train], targets[train], weights[train], l2=l2, n_steps=n_steps)
-        own = folds == fold
-        result[own] = probe_probs(features[own], probe)
-        result[folds < 0] += probe_probs(features[folds < 0], probe) / len(names)
+        train = np.flatnonzero((folds >= 0) & (weights > 0) & ((folds != fold) | (len(names) == 1)))
+        probe = fit_probe(features, targets[train], weights[train], l2=l2, n_steps=n_steps, rows=train)
+        own = np.flatnonzero(folds == fold)
+        result[own] = probe_probs(features, probe, own)
+        result[apart] += probe_probs(features, probe, apart) / len(names)
     return np.log(np.maximum(result, 1e-9)).astype(np.float32)
 
 
-Probe = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def fit_probe(features: np.ndarray, targets: np.ndarray, weights: np.ndarray, *, l2: float, n_steps: int) -> Probe:
+def fit_probe(
+    features: Features, targets: np.ndarray, weights: np.ndarray, *, l2: float, n_steps: int, rows: np.ndarray | None = None
+) -> Probe:
     """Multinomial logistic regression on soft targets: (mean, spread, coefficients (d, n_targets), intercepts).
 
-    Features are standardised; `l2` is the penalty per coefficient on the mean loss. Without a row it is uniform.
+    targets (m, n_targets) and weights (m,) of the `rows` (m,) int of features (n, d), or of all of them. Features are standardised; `l2`
+    is the penalty per coefficient on the mean loss. Without a row it is uniform.
     """
     from scipy.optimize import minimize
 
     d, n_targets = features.shape[1], targets.shape[1]
-    if not len(features) or weights.sum() <= 0:
+    if not len(targets) or weights.sum() <= 0:
         return np.zeros(d), np.ones(d), np.zeros((d, n_targets)), np.zeros(n_targets)
-    mean = np.average(features, axis=0, weights=weights)
-    spread = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights)) + 1e-6
-    x = ((features - mean) / spread).astype(np.float32)
+    standard = _Standard(features, np.arange(len(features)) if rows is None else rows, weights)
     share = (weights / weights.sum()).astype(np.float32)[:, None]
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         coefficients = flat.reshape(d + 1, n_targets)
-        logits = x @ coefficients[:d].astype(np.float32) + coefficients[d].astype(np.float32)
-        logits -= logits.max(1, keepdims=True)
-        chance = np.exp(logits)
-        total = chance.sum(1, keepdims=True)
-        value = float((share * targets * (np.log(total) - logits)).sum(dtype=np.float64)) + l2 * float((coefficients[:d] ** 2).sum())
-        excess = share * (chance / total * targets.sum(1, keepdims=True) - targets)
-        gradient = np.vstack([x.T @ excess + 2 * l2 * coefficients[:d], excess.sum(0)])
-        return value, gradient.astype(np.float64).ravel()
+        slopes, intercepts = coefficients[:d].astype(np.float32), coefficients[d].astype(np.float32)
+        value, gradient = l2 * float((coefficients[:d] ** 2).sum()), np.vstack([2 * l2 * coefficients[:d], np.zeros(n_targets)])
+        for part, x in standard:
+            logits = x @ slopes + intercepts
+            logits -= logits.max(1, keepdims=True)
+            chance = np.exp(logits)
+            total = chance.sum(1, keepdims=True)
+            value += float((share[part] * targets[part] * (np.log(total) - logits)).sum(dtype=np.float64))
+            excess = share[part] * (chance / total * targets[part].sum(1, keepdims=True) - targets[part])
+            gradient += np.vstack([x.T @ excess, excess.sum(0)])
+        return value, gradient.ravel()
 
     found = minimize(loss, np.zeros((d + 1) * n_targets), jac=True, method="L-BFGS-B", options={"maxiter": n_steps}).x
     coefficients = found.reshape(d + 1, n_targets)
-    return mean, spread, coefficients[:d], coefficients[d]
+    return standard.mean, standard.spread, coefficients[:d], coefficients[d]
 
 
-def probe_probs(features: np.ndarray, probe: Probe) -> np.ndarray:
-    """(n, n_targets) float64 chances by a fitted probe."""
+def probe_probs(features: Features, probe: Probe, rows: np.ndarray | None = None) -> np.ndarray:
+    """(m, n_targets) float64 chances of the `rows` (m,) int, or of all, by a fitted probe."""
     mean, spread, coefficients, intercepts = probe
-    logits = ((features - mean) / spread) @ coefficients + intercepts
-    chance = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(chance / chance.sum(1, keepdims=True))
+    rows = np.arange(len(features)) if rows is None else rows
+    result = np.zeros((len(rows), len(intercepts)))
+    for part in blocks(len(rows), 8 * features.shape[1]):
+        logits = ((features[rows[part]] - mean) / spread) @ coefficients + intercepts
+        chance = np.exp(logits - logits.max(1, keepdims=True))
+        result[part] = chance / chance.sum(1, keepdims=True)
+    return result
+
+
+class _Standard:
+    """Spans of the rows with their standardised features, float32; mean and spread (d,) are weighted."""
+
+    def __init__(self, features: Features, rows: np.ndarray, weights: np.ndarray) -> None:
+        self.features, self.rows = features, rows
+        self.mean = self.spread = np.zeros(features.shape[1])
+        self.mean = self._sum(weights, 1) / weights.sum()
+        self.spread = np.sqrt(self._sum(weights, 2) / weights.sum()) + 1e-6
+        self.held: np.ndarray | None = None
+        if 4 * len(rows) * len(self.mean) <= HELD_BYTES:
+            held = np.empty((len(rows), len(self.mean)), np.float32)
+            for part, found in self:
+                held[part] = found
+            self.held = held
+
+    def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
+        if self.held is not None:
+            yield slice(0, len(self.held)), self.held
+            return
+        for part in self._parts():
+            yield part, ((self.features[self.rows[part]] - self.mean) / self.spread).astype(np.float32)
+
+    def _sum(self, weights: np.ndarray, power: int) -> np.ndarray:
+        """(d,) float64: weighted sum of the features' distances to the mean found so far, to a power."""
+        parts = ((self.features[self.rows[part]] - self.mean) ** power * weights[part, None] for part in self._parts())
+        return np.asarray(np.sum([part.sum(0) for part in parts], axis=0))
+
+    def _parts(self) -> Iterator[slice]:
+        return blocks(len(self.rows), 8 * self.features.shape[1])

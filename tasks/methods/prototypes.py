@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tasks.methods.blocks import blocks
+from tasks.methods.groups import first_of_each
+
 
 def concept_prompts(name: str, definition: str, synonyms: Sequence[str], parent: str | None) -> list[str]:
     """The sentences whose mean embedding is a concept's text prototype; the parent goes with the name, to tell senses apart."""
@@ -26,18 +29,21 @@ def normalized(vectors: np.ndarray) -> np.ndarray:
 def mean_prototypes(embeddings: np.ndarray, members: np.ndarray, *, n_prototypes: int) -> np.ndarray:
     """(n_prototypes, d) float32: normalised mean of the embeddings of each member number; members (n,) int, -1 = none."""
     total = np.zeros((n_prototypes, embeddings.shape[1]), np.float64)
-    np.add.at(total, members[members >= 0], embeddings[members >= 0])
+    for part in blocks(len(members), 8 * embeddings.shape[1], embeddings):
+        chosen = members[part] >= 0
+        np.add.at(total, members[part][chosen], embeddings[part][chosen])
     return normalized(total)
 
 
 def smooth_texts(
     texts: np.ndarray, has_text: np.ndarray, neighbors: np.ndarray, similarities: np.ndarray, *, n_neighbors: int
 ) -> np.ndarray:
-    """(n, d) float32: mean text embedding of each image's visual neighbours, by similarity; zero without any.
+    """(b, d) float32: mean text embedding of each image's visual neighbours, by similarity; zero without any.
 
-    texts (n, d); neighbors (n, m) int64, -1 = none. Its own text has no part: a lone wrong one is averaged out (section 3.3).
+    texts (n, d), has_text (n,) bool; neighbors (b, m) int, -1 = none, and similarities (b, m) of some or all of the n rows. Its own text
+    has no part: a lone wrong one is averaged out (section 3.3).
     """
-    result = np.zeros(texts.shape, np.float32)
+    result = np.zeros((len(neighbors), texts.shape[1]), np.float32)
     for j in range(min(n_neighbors, neighbors.shape[1])):
         there = np.maximum(neighbors[:, j], 0)
         weight = np.where((neighbors[:, j] >= 0) & has_text[there], np.maximum(similarities[:, j], 0.0), 0.0)
@@ -70,9 +76,7 @@ def choose_anchors(
 
     Of each group of copies the first may be one; where no row passes its rivals, all may.
     """
-    anchors = np.zeros(len(fit), bool)
-    first = np.zeros(len(fit), bool)
-    first[np.unique(groups, return_index=True)[1]] = True
+    anchors, first = np.zeros(len(fit), bool), first_of_each(groups)
     for concept in np.unique(given[given >= 0]):
         mine = np.flatnonzero((given == concept) & usable)
         pool = [rows for rows in (mine[first[mine] & passes[mine]], mine[first[mine]], mine) if len(rows)]

@@ -90,6 +90,6 @@ def probe_rounds(
 ) -> Beliefs:
     """Beliefs by linear probes on features (n, d) that are the same for all folds, such as a pretrained encoder's."""
     log_probs = out_of_fold_log_probs(features, targets, weights, folds, l2=fusion.l2, n_steps=fusion.probe_steps)
-    output = FoldOutput(np.arange(len(given)), log_probs, np.zeros((len(given), 0), np.float32), features.astype(np.float32))
+    output = FoldOutput(np.arange(len(given)), log_probs, np.zeros((len(given), 0), np.float32), np.asarray(features, np.float32))
     n_concepts = targets.shape[1] - len(senses)
     return fuse([output], given, texts, weights, groups, n_concepts=n_concepts, settings=fusion, reviewed=reviewed, senses=senses)

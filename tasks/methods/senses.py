@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tasks.methods.blocks import products
 from tasks.methods.prototypes import fit_temperature, prototype_probs
 
 ONE_SIDED = 1.645  # standard errors below which the true value lies with a chance of 5 %
@@ -58,14 +59,15 @@ def other_senses(
     for number, (vector, concept) in enumerate(zip(rivals.vectors, rivals.owners, strict=True)):
         mine = (given == concept) & (believed == concept) & rivals.has_text & (weights > 0)
         direction = rivals.prototypes[concept] - vector
-        agreement[number] = least_correlation(embeddings[mine] @ direction, rivals.texts[mine] @ direction)
+        rows = np.flatnonzero(mine)
+        agreement[number] = least_correlation(products(embeddings, rows, direction), products(rivals.texts, rows, direction))
     chances = np.full(len(given), np.nan)
     heard = np.nan_to_num(agreement, nan=-1.0) >= min_agreement
     concepts = np.unique(rivals.owners[heard])
     for concept in concepts:
-        mine = given == concept
+        mine = np.flatnonzero(given == concept)
         vectors = np.vstack([rivals.prototypes[concept], rivals.vectors[heard & (rivals.owners == concept)]])
-        fit = embeddings[mine] @ vectors.T + rivals.texts[mine] @ vectors.T
+        fit = products(embeddings, mine, vectors) + products(rivals.texts, mine, vectors)
         fit = np.column_stack([fit[:, 0], fit[:, 1:].max(1)])
         temperature = fit_temperature(fit[weights[mine] > 0], target=confidence)
         chances[mine] = prototype_probs(fit, temperature)[:, 1]

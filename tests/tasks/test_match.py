@@ -1,10 +1,21 @@
 """Match: prototypes and matches of a small web whose truth is known."""
 
+import os
+import subprocess
+import sys
+import tracemalloc
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tasks import match as stage
+from tasks.core.errors import MemoryCeilingError
+from tasks.core.settings import DEFAULTS, Settings
+from tasks.methods import blocks
+from tests.conftest import REPO
 from tests.tasks.small_web import FakeEncoder, SmallWeb, make_web
+from tests.tasks.wide_web import RandomEncoder, make_wide_web
 
 CLEANING = stage.CleaningParams(
     rounds=0, k_near=20, k_mean=6, distance_share=0.3, max_gallery=500, classifier_share=0.5, min_probability=0.6, min_keep_share=0.2,
@@ -13,7 +24,7 @@ CLEANING = stage.CleaningParams(
 PARAMS = stage.MatchParams(n_neighbors=5, n_anchors=10, max_anchor_share=0.2, anchor_confidence=0.9, n_matches=5, cleaning=CLEANING)
 
 
-def run(web: SmallWeb, monkeypatch: pytest.MonkeyPatch, params: stage.MatchParams = PARAMS) -> dict:
+def run(web: SmallWeb, monkeypatch: pytest.MonkeyPatch, params: stage.MatchParams = PARAMS, settings: Settings = DEFAULTS) -> dict:
     monkeypatch.setattr(stage, "load_encoder", lambda path, threads: FakeEncoder())
     tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "duplicates")}
     return stage.match(
@@ -23,6 +34,7 @@ def run(web: SmallWeb, monkeypatch: pytest.MonkeyPatch, params: stage.MatchParam
         prototypes=web.sink("prototypes"),
         matches=web.sink("matches"),
         params=params,
+        settings=settings,
     )
 
 
@@ -69,3 +81,100 @@ def test_prototypes_hold_texts_pictures_and_other_senses(tmp_path, monkeypatch):
 def test_poor_webs_give_answers(tmp_path, monkeypatch, case):
     web = make_web(tmp_path, n_rows=60, **case)
     assert run(web, monkeypatch)["rows"] == 60
+
+
+def made(web: SmallWeb, width: int, monkeypatch: pytest.MonkeyPatch, params: stage.MatchParams = PARAMS) -> tuple[pa.Table, pa.Table]:
+    """Prototypes and matches of a wide web."""
+    monkeypatch.setattr(stage, "load_encoder", lambda path, threads: RandomEncoder(width))
+    tables = {name: web.source(name) for name in ("records", "embeddings", "neighbors", "duplicates")}
+    sinks = {name: web.sink(name) for name in ("prototypes", "matches")}
+    stage.match(**tables, **sinks, encoder=web.artifact("encoder"), concepts=web.artifact("concepts"), params=params)
+    return web.source("prototypes").table(), web.source("matches").table()
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_blocks_change_nothing(tmp_path, monkeypatch, rounds):
+    web, params = make_wide_web(tmp_path, 2500, 12), PARAMS.model_copy(update={"cleaning": CLEANING.model_copy(update={"rounds": rounds})})
+    whole = made(web, 12, monkeypatch, params)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 5000)
+    for before, after in zip(whole, made(web, 12, monkeypatch, params), strict=True):
+        for name in before.column_names:
+            kind = before.schema.field(name).type
+            if pa.types.is_floating(getattr(kind, "value_type", kind)):
+                first, second = (np.array(table[name].to_pylist(), float) for table in (before, after))
+                assert first == pytest.approx(second, abs=1e-6, nan_ok=True), name
+            else:
+                assert before[name].equals(after[name]), name
+
+
+def test_nothing_is_left_of_the_scratch_files(tmp_path, monkeypatch):
+    web = make_web(tmp_path, n_rows=60)
+    left = web.root / "matches" / ".scratch.1.tmp"
+    left.mkdir(parents=True)
+    (left / "image_embedding").write_bytes(b"of a killed run")
+    run(web, monkeypatch)
+    assert not left.exists()
+    monkeypatch.setattr(stage, "match_table", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(web, monkeypatch)
+    assert [path.name for path in (web.root / "matches").iterdir()] == ["crawl=alpha"]
+
+
+def test_more_than_the_ceiling_is_refused(tmp_path, monkeypatch):
+    per_row = stage.held_bytes(1_000_000, 10, PARAMS) / 1_000_000
+    assert 500 < per_row < 1000
+    rounds = PARAMS.model_copy(update={"cleaning": CLEANING.model_copy(update={"rounds": 1})})
+    assert stage.held_bytes(1_000_000, 1000, rounds) > 1_000_000 * (per_row + 8 * 1000)
+    web = make_web(tmp_path, n_rows=60)
+    monkeypatch.setattr(stage, "load_encoder", lambda path, threads: FakeEncoder())
+    message = r"matching 60 samples against 3 concepts needs .* GB, SLUICE_MEMORY_GB allows 1e-05: match fewer crawls, or raise"
+    with pytest.raises(MemoryCeilingError, match=message):
+        run(web, monkeypatch, settings=Settings(memory_gb=1e-5))
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> SmallWeb:
+    return make_wide_web(tmp_path_factory.mktemp("wide"), 20_000, 256)
+
+
+def test_what_is_held_is_what_the_ceiling_counts(wide, monkeypatch):
+    """NumPy's and Python's memory by tracemalloc, Arrow's by its pool, in small blocks."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 18)
+    usual, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.system_memory_pool())
+    pa.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        made(wide, 256, monkeypatch)
+        held = pool.max_memory() + tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(usual)
+    assert 0.7 < held / stage.held_bytes(20_000, 4, PARAMS) < 1.3
+
+
+CEILING = """
+import resource, sys
+from pathlib import Path
+import pytest
+from tasks.methods import blocks
+from tests.tasks import test_match
+from tests.tasks.small_web import SmallWeb
+few, many, n_bytes = *map(Path, sys.argv[1:3]), int(sys.argv[3])
+blocks.BLOCK_BYTES = 1 << 20
+with pytest.MonkeyPatch.context() as patch:
+    test_match.made(SmallWeb(few, ["alpha"], {}), 256, patch)
+    held = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmData"))
+    resource.setrlimit(resource.RLIMIT_DATA, (held + n_bytes, -1))
+    test_match.made(SmallWeb(many, ["alpha"], {}), 256, patch)
+"""
+
+
+def test_memory_does_not_grow_with_the_embeddings(tmp_path, wide):
+    """20,000 rows of 256 numbers as float32 are 20 MB: image, text and smoothed text, held, would not fit."""
+    make_wide_web(tmp_path, 100, 256)
+    code = [sys.executable, "-c", CEILING, str(tmp_path), str(wide.root)]
+    environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    done = subprocess.run([*code, str(50 << 20)], cwd=REPO, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([*code, str(10 << 20)], cwd=REPO, env=environment, capture_output=True, text=True)
+    assert "MemoryError" in done.stderr or "malloc" in done.stderr

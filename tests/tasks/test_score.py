@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from tasks import score as stage
+from tasks.core.concepts import load_concepts
+from tasks.core.errors import MemoryCeilingError
 from tasks.core.params import SharedParams
 from tasks.core.settings import Settings
 from tasks.methods.learned_calibration import log_loss
-from tasks.score import score
 from tasks.score_params import CalibrationParams, FusionParams, LearnedParams, NetworkParams, ScoreParams, SenseParams
 from tests.tasks.small_web import FakeEncoder, SmallWeb, make_web
 
@@ -26,13 +28,16 @@ NETWORK = NetworkParams(
 LEARNED = LearnedParams(min_verdicts=60, folds=3, bins=4, l2=0.01, steps=40)
 
 
+PARAMS = ScoreParams(
+    predictor="probe", min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
+    senses=SenseParams(min_agreement=0.3, confidence=0.9), learned=LEARNED, min_given_share=0.8,
+    calibration=CalibrationParams(bins=10, least_rows=10, least_text_chance=0.6, draws=5),
+    covariance_shrinkage=0.1,
+)  # fmt: skip
+
+
 def run(web: SmallWeb, predictor: str, workers: int = 1, learned: LearnedParams = LEARNED) -> list[dict[str, Any]]:
-    params = ScoreParams(
-        predictor=predictor, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
-        senses=SenseParams(min_agreement=0.3, confidence=0.9), learned=learned, min_given_share=0.8,
-        calibration=CalibrationParams(bins=10, least_rows=10, least_text_chance=0.6, draws=5),
-        covariance_shrinkage=0.1,
-    )  # fmt: skip
+    params = PARAMS.model_copy(update={"predictor": predictor, "learned": learned})
     if not (web.root / "matches").exists():
         write_matches(web)
     if not (web.root / "prototypes").exists():
@@ -40,7 +45,7 @@ def run(web: SmallWeb, predictor: str, workers: int = 1, learned: LearnedParams 
     tables = {name: web.source(name) for name in TABLES}
     images, concepts, scores = web.artifact("images"), web.artifact("concepts"), web.sink("scores")
     settings = Settings(device="cpu", workers=workers)
-    metrics = score(images, **tables, concepts=concepts, scores=scores, params=params, shared=SHARED, settings=settings)
+    metrics = stage.score(images, **tables, concepts=concepts, scores=scores, params=params, shared=SHARED, settings=settings)
     assert metrics["rows"] == len(web.truth)
     return web.source("scores").table().to_pylist()
 
@@ -276,3 +281,20 @@ def test_a_concept_of_one_image_and_one_of_none_give_answers(tmp_path, predictor
     web.write("records", records)
     (web.root / "concepts" / "more.yaml").write_text("concepts: [{name: quartz, definition: a stone that nobody searched for}]")
     assert len(run(web, predictor)) == 60
+
+
+def test_more_than_the_ceiling_is_refused(tmp_path):
+    assert stage.held_bytes(1000, 12, 50, PARAMS) - stage.held_bytes(1000, 11, 50, PARAMS) == 160_000
+    by_network = PARAMS.model_copy(update={"predictor": "network"})
+    assert stage.held_bytes(1000, 11, 50, by_network) - stage.held_bytes(1000, 11, 50, PARAMS) == 1000 * (4 * 16 * 2 + 20 * 50)
+    web = make_web(tmp_path, n_rows=60)
+    known = load_concepts(web.root / "concepts")
+    message = r"scoring 60 samples against 5 states by network needs .* GB, .* allows 1e-05: score fewer crawls, or use score\.predictor"
+    with pytest.raises(MemoryCeilingError, match=message):
+        stage.check_memory(web.source("neighbors"), known, by_network, Settings(memory_gb=1e-5))
+
+
+def test_nothing_is_left_of_the_scratch_files(tmp_path):
+    web = make_web(tmp_path, n_rows=90)
+    run(web, "network")
+    assert [path.name for path in (web.root / "scores").iterdir()] == ["crawl=alpha"]

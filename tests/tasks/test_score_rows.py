@@ -11,7 +11,9 @@ NAMES = ["moss", "rust", "slate"]
 
 
 def read(web: SmallWeb) -> Rows:
-    return read_rows(*(web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "duplicates", "reviews")), NAMES)
+    tables = (web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "duplicates", "reviews"))
+    (web.root / "scratch").mkdir()
+    return read_rows(*tables, NAMES, web.root / "scratch")
 
 
 def test_rows_and_pixels_stand_in_the_order_of_the_index(tmp_path):
@@ -24,7 +26,7 @@ def test_rows_and_pixels_stand_in_the_order_of_the_index(tmp_path):
     assert [NAMES[code] for code in rows.samples.given] == [given[name] for name in ids]
     assert [NAMES[code] for code in rows.matched.argmax(1)] == [web.truth[name] for name in ids]
     assert rows.reviewed.tolist() == [-1] * 30
-    pixels = read_pixels(rows, web.artifact("images"), 8)
+    pixels = read_pixels(rows, web.artifact("images"), 8, tmp_path / "scratch")
     assert pixels.shape == (30, 8, 8, 3)
     expected = np.array([COLOURS[web.truth[name]] for name in ids])
     assert np.abs(pixels.mean((1, 2)) - expected).max() < 25
@@ -35,7 +37,7 @@ def test_rivals_are_the_distractors_that_are_no_concept(tmp_path):
     write_matches(web)
     rows, known = read(web), load_concepts(tmp_path / "concepts")
     write_prototypes(web, {"moss": ["lemon", "Iron"], "slate": ["tram"]})
-    rivals = read_rivals(web.source("prototypes"), web.source("embeddings"), rows, known)
+    rivals = read_rivals(web.source("prototypes"), web.source("embeddings"), rows, known, tmp_path / "scratch")
     assert rivals.owners.tolist() == [0, 2]
     assert rivals.prototypes.shape == (3, 8)
     assert rivals.prototypes.argmax(1).tolist() == [0, 1, 2]
@@ -43,7 +45,7 @@ def test_rivals_are_the_distractors_that_are_no_concept(tmp_path):
     written = {row["sample_id"]: row["alt_text"] for row in web.source("records").table().to_pylist()}
     assert rivals.has_text.tolist() == [bool(written[name]) for name in rows.samples.sample_ids.to_pylist()]
     write_prototypes(web, {"moss": ["Iron"]})
-    assert read_rivals(web.source("prototypes"), web.source("embeddings"), rows, known) is None
+    assert read_rivals(web.source("prototypes"), web.source("embeddings"), rows, known, tmp_path / "scratch") is None
 
 
 def test_what_people_say_of_a_copy_is_learnt_by_the_first_of_its_group():

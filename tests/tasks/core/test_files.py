@@ -1,6 +1,6 @@
 import pytest
 
-from tasks.core.files import digest_of, digest_of_file, remove_temporaries, write_atomically, write_folder_atomically
+from tasks.core.files import digest_of, digest_of_file, remove_temporaries, scratch_folder, write_atomically, write_folder_atomically
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -45,3 +45,15 @@ def test_digests_are_framed(tmp_path):
     assert digest_of({"x": 1}) == digest_of({"x": 1})
     (tmp_path / "f").write_bytes(b"abc")
     assert digest_of_file(tmp_path / "f") == "cf4ab791c62b8d2b2109c90275287816"
+
+
+def test_a_scratch_folder_is_gone_afterwards_and_so_is_that_of_a_killed_run(tmp_path):
+    (tmp_path / "table" / ".scratch.1.tmp").mkdir(parents=True)
+    (tmp_path / "table" / "kept").touch()
+    with pytest.raises(RuntimeError), scratch_folder(tmp_path / "table") as folder:
+        assert not list(folder.iterdir())
+        (folder / "vectors").touch()
+        raise RuntimeError
+    assert [path.name for path in (tmp_path / "table").iterdir()] == ["kept"]
+    with scratch_folder(tmp_path / "new") as folder:
+        assert folder.parent == tmp_path / "new"

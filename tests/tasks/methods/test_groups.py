@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.methods.groups import assign_fold, assign_split, grow_groups, union
+from tasks.methods.groups import assign_fold, assign_split, first_of_each, grow_groups, union
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -11,6 +11,11 @@ SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 def grow(pairs, crawls, splits=None, resembles=None):
     splits = np.array(splits if splits is not None else ["train"] * len(crawls))
     return grow_groups(np.array(pairs, np.int64).reshape(-1, 2), crawls=np.array(crawls), splits=splits, resembles=resembles).tolist()
+
+
+def test_the_first_row_of_each_group_counts():
+    assert first_of_each(np.array([3, -1, 3, 0, -1])).tolist() == [True, True, False, True, False]
+    assert first_of_each(np.zeros(0, np.int64)).tolist() == []
 
 
 def test_union_names_the_smallest_row():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from tasks.methods import blocks
 from tasks.methods.outliers import neighbor_similarity, ranks, relative_mahalanobis
 
 
@@ -34,3 +35,14 @@ def test_similarity_counts_trust_and_leaves_copies_out():
     similarities = np.array([[0.9, 0.4], [0.9, 0.6], [0.4, 0.6]])
     value = neighbor_similarity(neighbors, similarities, np.array([1.0, 1.0, 0.5]), np.array([0, 0, 1]))
     assert value == pytest.approx([0.2, 0.3, 0.5])
+
+
+def test_blocks_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, members, weights = rng.normal(size=(90, 6)).astype(np.float32), rng.random((90, 3)), rng.integers(0, 2, 90).astype(float)
+    graph = rng.integers(-1, 90, (90, 5)), rng.random((90, 5)), rng.random(90), rng.integers(0, 60, 90)
+    whole = relative_mahalanobis(x, members, weights, shrinkage=0.1), neighbor_similarity(*graph)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 500)
+    parts = relative_mahalanobis(x, members, weights, shrinkage=0.1), neighbor_similarity(*graph)
+    assert parts[0] == pytest.approx(whole[0])
+    assert np.array_equal(parts[1], whole[1])

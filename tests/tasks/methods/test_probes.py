@@ -1,7 +1,10 @@
 """Linear probes on blobs."""
 
 import numpy as np
+import pytest
 
+from tasks.methods import blocks, probes
+from tasks.methods.blocks import Columns
 from tasks.methods.probes import fit_probe, out_of_fold_log_probs, probe_probs
 
 
@@ -30,3 +33,16 @@ def test_a_row_has_no_part_in_its_own_judgement():
 def test_no_rows_give_even_chances():
     probe = fit_probe(np.zeros((0, 4)), np.zeros((0, 5)), np.zeros(0), l2=1e-3, n_steps=5)
     assert probe_probs(np.ones((2, 4)), probe).tolist() == [[0.2] * 5] * 2
+
+
+def test_blocks_of_rows_and_columns_put_together_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, 2, (120, 6)).astype(np.float32)
+    targets = rng.dirichlet(np.ones(3), 120).astype(np.float32)
+    rows = (targets, np.where(np.arange(120) % 7, 1.0, 0.0), np.arange(120) % 4 - 1)
+    whole = out_of_fold_log_probs(features, *rows, l2=1e-3, n_steps=20)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 500)
+    parts = out_of_fold_log_probs(Columns(features[:, :2], features[:, 2:]), *rows, l2=1e-3, n_steps=20)
+    assert parts == pytest.approx(whole, abs=1e-4)
+    monkeypatch.setattr(probes, "HELD_BYTES", 0)
+    assert out_of_fold_log_probs(features, *rows, l2=1e-3, n_steps=20) == pytest.approx(whole, abs=1e-4)

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.methods.samples import Samples, align, align_samples
+from tasks.methods.alignment import padded
+from tasks.methods.samples import Samples, Wide, align, align_samples
 
 GRAPH = pa.table(
     {
@@ -15,7 +16,6 @@ GRAPH = pa.table(
     }
 )
 RECORDS = pa.table({"sample_id": ["a", "b", "failed", "c", "d"], "concept": ["cat", None, "cat", "dog", "unicorn"]})
-EMBEDDINGS = pa.table({"sample_id": ["d", "c", "b", "a"], "image_embedding": [[0.0, 0.0], [3.0, 4.0], [0.0, 2.0], [1.0, 0.0]]})
 DUPLICATES = pa.table(
     {
         "sample_id": ["a", "b", "c", "d"],
@@ -28,8 +28,10 @@ DUPLICATES = pa.table(
 
 
 def samples(graph: pa.Table = GRAPH, **changes: pa.Table) -> Samples:
-    tables = {"records": RECORDS, "embeddings": EMBEDDINGS, "duplicates": DUPLICATES} | changes
-    return align_samples(graph, **tables, names=["cat", "dog"])
+    tables = {"records": RECORDS, "duplicates": DUPLICATES} | changes
+    near, similar = padded(graph["neighbors"], -1, np.int64), padded(graph["similarities"], 0.0, np.float32)
+    wide = Wide(near, similar, np.eye(graph.num_rows, dtype=np.float32))
+    return align_samples(graph["sample_id"], graph["crawl"], **tables, wide=wide, names=["cat", "dog"])
 
 
 def test_four_samples_in_the_order_of_the_index():
@@ -43,7 +45,7 @@ def test_four_samples_in_the_order_of_the_index():
     assert found.folds.tolist() == [4, 4, -1, 5]
     assert found.neighbors.tolist() == [[1, 2], [0, -1], [-1, -1], [0, 2]]
     assert found.similarities == pytest.approx(np.array([[0.9, 0.5], [0.75, 0], [0, 0], [0.5, 0.25]]))
-    assert found.embeddings == pytest.approx(np.array([[0.6, 0.8], [1, 0], [0, 0], [0, 1]]))
+    assert np.array_equal(found.embeddings, np.eye(4))
 
 
 def test_leaks_shape_nothing_like_the_test_split():
@@ -64,8 +66,8 @@ def test_types_are_the_ones_that_are_promised():
 def test_the_order_of_the_other_tables_does_not_matter():
     first = samples()
     turned = {name: table.take(np.arange(table.num_rows)[::-1]) for name, table in (("records", RECORDS), ("duplicates", DUPLICATES))}
-    second = samples(**turned, embeddings=EMBEDDINGS.take([2, 0, 3, 1]))
-    for name in ("given", "groups", "weights", "folds", "neighbors", "similarities", "embeddings"):
+    second = samples(**turned)
+    for name in ("given", "groups", "weights", "folds"):
         assert np.array_equal(getattr(first, name), getattr(second, name)), name
 
 
@@ -87,9 +89,8 @@ def test_a_group_weighs_one_in_all_and_has_one_fold():
         }
     )
     records = pa.table({"sample_id": ids, "concept": ["cat"] * n})
-    embeddings = pa.table({"sample_id": ids, "image_embedding": rng.normal(size=(n, 3)).tolist()})
     apart = (split == "test") | (owners % 7 == 1)
-    found = samples(graph, records=records, embeddings=embeddings, duplicates=copies)
+    found = samples(graph, records=records, duplicates=copies)
     for group in np.unique(found.groups):
         members = found.groups == group
         assert len(set(owners[members])) == 1
@@ -100,7 +101,7 @@ def test_a_group_weighs_one_in_all_and_has_one_fold():
     assert found.neighbors.shape == (n, 0)
 
 
-@pytest.mark.parametrize(("name", "table"), [("records", RECORDS), ("embeddings", EMBEDDINGS), ("duplicates", DUPLICATES)])
+@pytest.mark.parametrize(("name", "table"), [("records", RECORDS), ("duplicates", DUPLICATES)])
 def test_a_missing_sample_is_named(name, table):
     left = table.filter(pa.array([row not in ("a", "d") for row in table["sample_id"].to_pylist()]))
     with pytest.raises(ValueError, match="^2 indexed samples are missing from a table, such as a: run `dvc repro` again$"):

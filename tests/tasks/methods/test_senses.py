@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tasks.methods import blocks
 from tasks.methods.senses import Rivals, Senses, least_correlation, other_senses, split_targets
 
 DEFINITION, RIVAL, ELSEWHERE = np.eye(4, dtype=np.float32)[[0, 1, 2]]
@@ -106,3 +107,11 @@ def test_targets_are_divided_between_the_senses():
     assert split == pytest.approx(np.array([[0.3, 0, 0.7], [0, 1, 0], [1, 0, 0]], np.float32))
     assert split.dtype == np.float32
     assert split_targets(targets, given, Senses(np.zeros(0, int), np.full(3, np.nan), agreement)).tolist() == targets.tolist()
+
+
+def test_blocks_change_nothing(monkeypatch):
+    whole = judged(made(), RIVAL[None])
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 100)
+    parts = judged(made(), RIVAL[None])
+    assert parts.agreement == pytest.approx(whole.agreement)
+    assert parts.chances == pytest.approx(whole.chances)

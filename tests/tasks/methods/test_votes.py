@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tasks.methods import blocks
 from tasks.methods.votes import given_share, vote_shares
 
 NEIGHBORS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, -1], [-1, -1, -1]])
@@ -30,3 +31,9 @@ def test_without_neighbours_or_concepts_votes_are_even():
     assert empty == pytest.approx(np.full((2, 4), 0.25))
     shares = vote_shares(NEIGHBORS, SIMILARITIES, np.full(4, -1), np.arange(4), np.ones(4, bool), n_concepts=2)
     assert given_share(shares, np.full(4, -1)) == pytest.approx([0.5] * 4)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    whole = vote_shares(NEIGHBORS, SIMILARITIES, GIVEN, np.arange(4), np.ones(4, bool), n_concepts=2)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    assert np.array_equal(vote_shares(NEIGHBORS, SIMILARITIES, GIVEN, np.arange(4), np.ones(4, bool), n_concepts=2), whole)
