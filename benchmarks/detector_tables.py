@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from tasks.core.concepts import Concept, load_concepts
 from tasks.methods.alignment import codes, matrix, padded, places
 from tasks.methods.prototypes import normalized
-from tasks.methods.samples import ALIGNED, Samples, Wide, align, align_samples
+from tasks.methods.samples import ALIGNED, Samples, Wide, align, align_samples, nearest_usable, shaping_weights
 
 SCORED = ("label_score", "ood_score", "confidence", "text_score")
 
@@ -55,12 +55,11 @@ def load(workspace: Path) -> Loaded:
     records = read(data / "records", ["sample_id", "crawl", "url", "alt_text", "concept"])
     embedded = read(data / "embeddings", ["sample_id", "image_embedding", "text_embedding"])
     ids = graph["sample_id"]
-    wide = Wide(
-        padded(graph["neighbors"], -1, np.int64),
-        padded(graph["similarities"], 0.0, np.float32),
-        normalized(matrix(align(embedded, ids)["image_embedding"])),
-    )
-    samples = align_samples(ids, graph["crawl"], records, read(data / "duplicates", ALIGNED), wide, names=names)
+    copies = read(data / "duplicates", ALIGNED)
+    listed = padded(graph["neighbors"], -1, np.int64), padded(graph["similarities"], 0.0, np.float32)
+    near = nearest_usable(*listed, shaping_weights(align(copies, ids)) > 0, listed[0].shape[1])
+    wide = Wide(*near, normalized(matrix(align(embedded, ids)["image_embedding"])))
+    samples = align_samples(ids, graph["crawl"], records, copies, wide, names=names)
     records, scores = align(records, samples.sample_ids), align(read(data / "scores"), samples.sample_ids)
     sentences = align(embedded, samples.sample_ids)["text_embedding"]
     matches = align(read(data / "matches", ["sample_id", "concepts", "probabilities"]), samples.sample_ids)

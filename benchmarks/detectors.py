@@ -108,7 +108,7 @@ class Shared:
         )
         fit, passes = text_fit(s.embeddings, self.smoothed, s.given, loaded.text_prototypes, loaded.rivals, loaded.rival_of)
         self.capro = CaproSettings(**settings["capro"])
-        ranked = match_fit(fit, self.smoothed, s.given, loaded.text_prototypes, self.capro)
+        ranked = match_fit(fit, self.smoothed, s.given, s.weights > 0, loaded.text_prototypes, self.capro)
         self.fit = ranked
         self.anchors = choose_anchors(
             ranked, passes, s.given, s.groups, s.weights > 0, n_anchors=named["n_anchors"], max_share=named["max_share"]

@@ -162,7 +162,7 @@ def definition_fit(
         fit[part], passes[part] = text_fit(rows.embeddings[part], around, given[part], *spoken)
         if smoothed is not None:
             smoothed[part] = around
-    return fit if smoothed is None else match_fit(fit, smoothed, given, spoken[0], capro_settings(params)), passes
+    return fit if smoothed is None else match_fit(fit, smoothed, given, rows.weights > 0, spoken[0], capro_settings(params)), passes
 
 
 def capro_settings(params: MatchParams) -> CaproSettings:

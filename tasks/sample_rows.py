@@ -11,7 +11,7 @@ from tasks.core.tables import Source
 from tasks.methods.alignment import matrix, padded
 from tasks.methods.blocks import blocks, make_file
 from tasks.methods.prototypes import normalized
-from tasks.methods.samples import ALIGNED, Samples, Wide, align_samples, located
+from tasks.methods.samples import ALIGNED, Samples, Wide, align, align_samples, located, nearest_usable, shaping_weights
 from tasks.methods.vectors import release
 
 
@@ -22,31 +22,34 @@ def read_samples(
     duplicates: Source,
     names: Sequence[str],
     folder: Path,
-    n_neighbors: int | None = None,
+    n_neighbors: int,
 ) -> Samples:
-    """The samples in the order of the index, with their nearest `n_neighbors` at most; neighbours and images' embeddings are files in
-    `folder`. Raises ValueError for a sample that a table doesn't have."""
+    """The samples in the order of the index, each with the nearest `n_neighbors` that shape anything; these and images' embeddings are
+    files in `folder`. Raises ValueError for a sample that a table doesn't have."""
     named = neighbors.table(["sample_id", "crawl"])
     ids = named["sample_id"]
-    near, similarities = read_graph(neighbors, folder, n_neighbors)
-    images, _ = read_vectors(embeddings, ids, "image_embedding", folder)
     recorded, copies = records.table(["sample_id", "concept"]), duplicates.table(ALIGNED)
+    near, similarities = read_graph(neighbors, folder, shaping_weights(align(copies, ids)) > 0, n_neighbors)
+    images, _ = read_vectors(embeddings, ids, "image_embedding", folder)
     return align_samples(ids, named["crawl"], recorded, copies, Wide(near, similarities, images), names=names)
 
 
-def read_graph(neighbors: Source, folder: Path, n_neighbors: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (n, k) int32, -1 = none, and similarities (n, k) float32 of each sample's nearest, in files of `folder`."""
+def read_graph(neighbors: Source, folder: Path, usable: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (n, k) int32, -1 = none, and similarities (n, k) float32 of each sample's nearest `n_neighbors` among the rows that are
+    `usable` (n,) bool, in files of `folder`.
+
+    A copy that comes later takes a place in the lists of the index. As long as these are longer by as many as come, it takes none here.
+    """
     n, shards = neighbors.n_rows(), neighbors.shards()
     lengths = (pc.max(pc.list_value_length(neighbors.read(shard, ["neighbors"])["neighbors"])).as_py() for shard in shards)
-    width = max((length or 0 for length in lengths), default=0)
-    width = width if n_neighbors is None else min(width, n_neighbors)
+    width = min(max((length or 0 for length in lengths), default=0), n_neighbors)
     near, similarities = make_file(folder / "neighbors", (n, width), np.int32), make_file(folder / "similarities", (n, width), np.float32)
     near[:] = -1
     begin = 0
     for shard in shards:
         table = neighbors.read(shard, ["neighbors", "similarities"])
-        for name, whole in (("neighbors", near), ("similarities", similarities)):
-            found = padded(pc.list_slice(table[name], 0, width), -1 if name == "neighbors" else 0, whole.dtype.type) if width else whole[:0]
+        listed = padded(table["neighbors"], -1, np.int32), padded(table["similarities"], 0.0, np.float32)
+        for whole, found in zip((near, similarities), nearest_usable(*listed, usable, width), strict=True):
             whole[begin : begin + len(found), : found.shape[1]] = found
             release(whole)
         begin += table.num_rows

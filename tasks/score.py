@@ -64,7 +64,7 @@ def score(
     check_memory(neighbors, known, params, settings)
     names = [concept.name for concept in known]
     with scratch_folder(scores.root) as folder:
-        rows = read_rows(records, embeddings, neighbors, matches, duplicates, reviews, names, folder)
+        rows = read_rows(records, embeddings, neighbors, matches, duplicates, reviews, names, folder, params.n_neighbors)
         rivals = read_rivals(prototypes, embeddings, rows, known, folder)
         senses = find_senses(rows, known, rivals, params)
         texts = bags_of_words(rows, known, senses.concepts, params)

@@ -69,6 +69,7 @@ class ScoreParams(Params):
     """Who judges the rows, how the signals are weighed, and what is suggested."""
 
     predictor: Literal["network", "probe"]
+    n_neighbors: Count
     min_word_count: Positive
     concept_word_count: Annotated[float, Field(ge=0)]
     network: NetworkParams

@@ -43,9 +43,10 @@ def read_rows(
     reviews: Source,
     names: list[str],
     folder: Path,
+    n_neighbors: int,
 ) -> Rows:
-    """Everything about the indexed samples, aligned to the index; neighbours and embeddings lie in files of `folder`."""
-    samples = read_samples(records, embeddings, neighbors, duplicates, names, folder)
+    """Everything about the indexed samples, aligned to the index; embeddings and `n_neighbors` neighbours at most lie in `folder`."""
+    samples = read_samples(records, embeddings, neighbors, duplicates, names, folder, n_neighbors)
     recorded = records.table(["sample_id", "crawl", "shard", "key", "alt_text", "concept", "sha256"])
     recorded = align(recorded, samples.sample_ids)
     matched = align(matches.table(["sample_id", "text_similarity", "concepts", "probabilities"]), samples.sample_ids)

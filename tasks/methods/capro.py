@@ -50,15 +50,18 @@ class Cleaned(NamedTuple):
     n_rounds: int
 
 
-def match_fit(fit: np.ndarray, smoothed: np.ndarray, given: np.ndarray, texts: np.ndarray, settings: CaproSettings) -> np.ndarray:
+def match_fit(
+    fit: np.ndarray, smoothed: np.ndarray, given: np.ndarray, usable: np.ndarray, texts: np.ndarray, settings: CaproSettings
+) -> np.ndarray:
     """(n,) float64 in [0, 1], higher = fits better: within each concept, the mean rank of the cosine fit and of the re-ranked text match.
 
-    fit (n,) as `prototypes.text_fit` gives it; smoothed (n, d): the neighbours' texts; given (n,) int, -1 = none, which is 0; texts (K, d).
+    fit (n,) as `prototypes.text_fit` gives it; smoothed (n, d): the neighbours' texts; given (n,) int, -1 = none; usable (n,) bool: the
+    others shape nothing; both are 0; texts (K, d).
     Of a concept of more than `max_gallery` rows only the best by fit are re-ranked, the others keep their rank by fit behind them.
     """
     result = np.zeros(len(given))
-    for concept in np.unique(given[given >= 0]):
-        mine = np.flatnonzero(given == concept)
+    for concept in np.unique(given[(given >= 0) & usable]):
+        mine = np.flatnonzero((given == concept) & usable)
         by_fit = _rising_ranks(fit[mine])
         near = mine[np.argsort(-fit[mine], kind="stable")[: settings.max_gallery]]
         distances = reciprocal_distances(

@@ -53,8 +53,10 @@ def survivors(groups: np.ndarray, confidence: np.ndarray, eligible: np.ndarray, 
     """(n,) bool: one row of each group of copies that has an eligible one.
 
     groups (n,) int, -1 = in none (never a survivor). Rule "first": the first eligible row, which a copy appended later can't change;
-    "best": the one of highest confidence, the first of equal ones.
+    "best": the one of highest confidence, the first of equal ones. Raises ValueError for another.
     """
+    if rule not in ("first", "best"):
+        raise ValueError(f"rule '{rule}' for survivors is unknown: use first or best")
     rows = np.flatnonzero(eligible & (groups >= 0))
     rank = np.zeros(len(rows)) if rule == "first" else -confidence[rows].astype(np.float64)
     order = rows[np.lexsort((rows, rank, groups[rows]))]
@@ -72,7 +74,7 @@ def pruned(concepts: np.ndarray, confidence: np.ndarray, candidates: np.ndarray,
     sizes = np.bincount(concepts[candidates]) if candidates.any() else np.zeros(0, np.int64)
     if not len(sizes):
         return result
-    cap = max(1, int(max_imbalance * float(np.median(sizes[sizes > 0]))))
+    cap = max(1, int(min(max_imbalance * float(np.median(sizes[sizes > 0])), sizes.max())))  # no limit is infinite
     for concept in np.flatnonzero(sizes > cap):
         mine = np.flatnonzero(candidates & (concepts == concept))
         result[mine[np.lexsort((mine, -confidence[mine]))][cap:]] = True

@@ -61,7 +61,7 @@ def choose_trusted(
         states, own = np.where(usable, labels[:, concept], -1), fit[:, concept]
         typical = float(np.quantile(own[states == 0], TYPICAL)) if (states == 0).any() else -np.inf
         named = np.where(states == 1, concept, -1)
-        matched = match_fit(own, smoothed, named, texts, settings)
+        matched = match_fit(own, smoothed, named, usable, texts, settings)
         for state, members, sure in ((0, states == 0, -own), (0, (states == 1) & (own < typical), -own), (1, states == 1, matched)):
             kinds = np.where(members, 0, -1)
             chosen = choose_anchors(sure, members, kinds, groups, usable, n_anchors=n_anchors, max_share=max_share)

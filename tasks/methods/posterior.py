@@ -100,12 +100,13 @@ def first_image_log_probs(log_probs: np.ndarray, shaping: np.ndarray) -> np.ndar
     """(n, m) log of chances of the *given* concept, or of its word's other sense -> (n, m + 1) with a first guess at "none of them".
 
     An off-topic image comes under any concept, so its chances are flat: the nearer the greatest one is to 1 / m, and the further from
-    what clear images reach (the 90 % quantile of the rows `shaping`, (n,) bool), the likelier is none of them.
+    what clear images reach (the 90 % quantile of the rows `shaping`, (n,) bool), the likelier is none of them. Of a single concept
+    nothing can be flat, and none of them is as unlikely as it may be.
     """
     flat = 1 / log_probs.shape[1]
     top = np.exp(log_probs.max(1))
     clear = max(float(np.quantile(top[shaping] if shaping.any() else top, 0.9)), flat + 1e-6)
-    none = np.clip((clear - top) / (clear - flat), 0.02, 0.98)
+    none = np.clip((clear - top) / (clear - flat), 0.02, 0.98) if flat < 1 else np.full(len(top), 0.02)
     return np.concatenate([log_probs + np.log1p(-none)[:, None], np.log(none)[:, None]], axis=1)
 
 
@@ -125,10 +126,13 @@ def fit_transition(
 
 
 def temper(log_probs: np.ndarray, posterior: np.ndarray, weights: np.ndarray, scale: float, shift: np.ndarray) -> tuple[float, np.ndarray]:
-    """Scale and shift of the log chances that fit the posterior best: three Newton steps on the weighted cross-entropy."""
+    """Scale and shift of the log chances that fit the posterior best: three Newton steps on the weighted cross-entropy (Guo et al. 2017).
+
+    Without a row that counts they stay.
+    """
     n_states = log_probs.shape[1]
     total = weights.sum()
-    for _ in range(3):
+    for _ in range(3 if total > 0 else 0):
         chance = _softmax(scale * log_probs + shift)
         excess = (chance - posterior) * weights[:, None]
         gradient = np.append((excess * log_probs).sum(), excess.sum(0)) / total

@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.methods.blocks import Columns, blocks
 
-HELD_BYTES = 1 << 28  # standardised features up to here are made once for a fit; larger ones anew in every step, block by block
+HELD_BYTES = 1 << 28  # standardised features up to here are made once for a fit; larger ones anew in every step
 Features = np.ndarray | Columns
 Probe = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -41,7 +41,8 @@ def fit_probe(
     """Multinomial logistic regression on soft targets: (mean, spread, coefficients (d, n_targets), intercepts).
 
     targets (m, n_targets) and weights (m,) of the `rows` (m,) int of features (n, d), or of all of them. Features are standardised; `l2`
-    is the penalty per coefficient on the mean loss. Without a row it is uniform.
+    is the penalty per coefficient on the mean loss. Without a row it is uniform. All sums are of float64: steps of L-BFGS make much of
+    little, and the order of the rows must not show.
     """
     from scipy.optimize import minimize
 
@@ -49,18 +50,18 @@ def fit_probe(
     if not len(targets) or weights.sum() <= 0:
         return np.zeros(d), np.ones(d), np.zeros((d, n_targets)), np.zeros(n_targets)
     standard = _Standard(features, np.arange(len(features)) if rows is None else rows, weights)
-    share = (weights / weights.sum()).astype(np.float32)[:, None]
+    share = (weights / weights.sum())[:, None]
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         coefficients = flat.reshape(d + 1, n_targets)
-        slopes, intercepts = coefficients[:d].astype(np.float32), coefficients[d].astype(np.float32)
-        value, gradient = l2 * float((coefficients[:d] ** 2).sum()), np.vstack([2 * l2 * coefficients[:d], np.zeros(n_targets)])
+        slopes, intercepts = coefficients[:d], coefficients[d]
+        value, gradient = l2 * float((slopes**2).sum()), np.vstack([2 * l2 * slopes, np.zeros(n_targets)])
         for part, x in standard:
             logits = x @ slopes + intercepts
             logits -= logits.max(1, keepdims=True)
             chance = np.exp(logits)
             total = chance.sum(1, keepdims=True)
-            value += float((share[part] * targets[part] * (np.log(total) - logits)).sum(dtype=np.float64))
+            value += float((share[part] * targets[part] * (np.log(total) - logits)).sum())
             excess = share[part] * (chance / total * targets[part].sum(1, keepdims=True) - targets[part])
             gradient += np.vstack([x.T @ excess, excess.sum(0)])
         return value, gradient.ravel()
@@ -83,7 +84,7 @@ def probe_probs(features: Features, probe: Probe, rows: np.ndarray | None = None
 
 
 class _Standard:
-    """Spans of the rows with their standardised features, float32; mean and spread (d,) are weighted."""
+    """Spans of the rows with their standardised features, float64; mean and spread (d,) are weighted."""
 
     def __init__(self, features: Features, rows: np.ndarray, weights: np.ndarray) -> None:
         self.features, self.rows = features, rows
@@ -91,18 +92,15 @@ class _Standard:
         self.mean = self._sum(weights, 1) / weights.sum()
         self.spread = np.sqrt(self._sum(weights, 2) / weights.sum()) + 1e-6
         self.held: np.ndarray | None = None
-        if 4 * len(rows) * len(self.mean) <= HELD_BYTES:
-            held = np.empty((len(rows), len(self.mean)), np.float32)
+        if 8 * len(rows) * len(self.mean) <= HELD_BYTES:
+            held = np.empty((len(rows), len(self.mean)))
             for part, found in self:
                 held[part] = found
             self.held = held
 
     def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
-        if self.held is not None:
-            yield slice(0, len(self.held)), self.held
-            return
         for part in self._parts():
-            yield part, ((self.features[self.rows[part]] - self.mean) / self.spread).astype(np.float32)
+            yield part, (self.features[self.rows[part]] - self.mean) / self.spread if self.held is None else self.held[part]
 
     def _sum(self, weights: np.ndarray, power: int) -> np.ndarray:
         """(d,) float64: weighted sum of the features' distances to the mean found so far, to a power."""

@@ -66,17 +66,33 @@ def align_samples(
     """Samples `ids` of the `crawls` (n,), by the tables records (sample_id, concept) and duplicates (its columns ALIGNED)."""
     given = places(align(records, ids)["concept"], pa.array(names, pa.string()))
     copies = align(duplicates, ids)
-    groups = _sorted_codes(copies["duplicate_group"])
-    apart = pc.or_(pc.equal(copies["split"], "test"), copies["is_leak"]).to_numpy()
-    return Samples(
-        ids,
-        crawls,
-        given,
-        groups,
-        np.where(first_of_each(np.where(apart, -1, groups)) & ~apart, 1.0, 0.0),
-        np.where(apart, -1, copies["fold"].to_numpy().astype(np.int64)),
-        *wide,
-    )
+    folds = np.where(_apart(copies), -1, copies["fold"].to_numpy().astype(np.int64))
+    return Samples(ids, crawls, given, _sorted_codes(copies["duplicate_group"]), shaping_weights(copies), folds, *wide)
+
+
+def shaping_weights(copies: pa.Table) -> np.ndarray:
+    """(n,) float64, 1 for rows that shape others' scores: the first of each group, if neither in the test split nor a leak.
+
+    copies: rows of the table duplicates (its columns ALIGNED) in the order of the index.
+    """
+    apart = _apart(copies)
+    return np.where(first_of_each(np.where(apart, -1, _sorted_codes(copies["duplicate_group"]))) & ~apart, 1.0, 0.0)
+
+
+def nearest_usable(neighbors: np.ndarray, similarities: np.ndarray, usable: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first `n_neighbors` of each list that are `usable` (n,) bool, then -1, and their similarities, then 0.
+
+    neighbors (b, m) int row numbers, -1 = none, nearest first; similarities (b, m).
+    """
+    counts = (neighbors >= 0) & usable[np.maximum(neighbors, 0)]
+    order = np.argsort(~counts, axis=1, kind="stable")[:, :n_neighbors]
+    near, alike, there = (np.take_along_axis(values, order, axis=1) for values in (neighbors, similarities, counts))
+    return np.where(there, near, -1), np.where(there, alike, 0.0)
+
+
+def _apart(copies: pa.Table) -> np.ndarray:
+    """(n,) bool: of the test split, or copies of clean test pictures."""
+    return np.asarray(pc.or_(pc.equal(copies["split"], "test"), copies["is_leak"]).to_numpy())
 
 
 def _sorted_codes(names: pa.ChunkedArray) -> np.ndarray:

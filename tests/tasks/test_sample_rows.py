@@ -11,7 +11,7 @@ from tasks.core.tables import Shard, Sink, Source
 from tasks.methods import blocks
 from tasks.methods.alignment import matrix, padded
 from tasks.methods.prototypes import normalized
-from tasks.methods.samples import align
+from tasks.methods.samples import align, nearest_usable
 from tasks.sample_rows import read_graph, read_samples, read_vectors, vector_width
 from tests.tasks.wide_web import NAMES, make_wide_web
 
@@ -40,8 +40,10 @@ def test_files_hold_what_the_tables_say_in_the_order_of_the_index(tmp_path, monk
     assert np.array_equal(found.embeddings, normalized(matrix(whole["image_embedding"])))
     assert np.array_equal(texts, normalized(matrix(whole["text_embedding"])))
     assert has_text.tolist() == whole["text_embedding"].is_valid().to_pylist()
-    assert np.array_equal(found.neighbors, padded(graph["neighbors"], -1, np.int64)[:, :4])
-    assert np.array_equal(found.similarities, padded(graph["similarities"], 0, np.float32)[:, :4])
+    listed = padded(graph["neighbors"], -1, np.int64), padded(graph["similarities"], 0, np.float32)
+    near, similarities = nearest_usable(*listed, found.weights > 0, 4)
+    assert np.array_equal(found.neighbors, near)
+    assert np.array_equal(found.similarities, similarities)
     given = dict(zip(*(tables["records"].table()[name].to_pylist() for name in ("sample_id", "concept")), strict=True))
     assert [NAMES[code] if code >= 0 else None for code in found.given] == [given[name] for name in found.sample_ids.to_pylist()]
     assert all(isinstance(array, np.memmap) for array in (found.embeddings, found.neighbors, found.similarities, texts))
@@ -55,10 +57,14 @@ def test_rows_with_fewer_neighbours_are_filled_up(tmp_path):
         columns = {"position": [0, 0], "sample_id": ids, "crawl": ["a", "a"], "neighbors": found, "similarities": found}
         Sink(contract, tmp_path / "table", ["a"], False).write(Shard("a", name), pa.table(columns, schema=contract.schema))
     source = Source(contract, tmp_path / "table", ["a"], False)
-    near, similarities = read_graph(source, tmp_path)
+    everyone = np.ones(4, bool)
+    near, similarities = read_graph(source, tmp_path, everyone, 3)
     assert near.tolist() == [[2, 1, -1], [0, -1, -1], [-1, -1, -1], [0, 1, 2]]
     assert similarities.tolist() == [[2, 1, 0], [0, 0, 0], [0, 0, 0], [0, 1, 2]]
-    assert read_graph(source, tmp_path, 2)[0].tolist() == [[2, 1], [0, -1], [-1, -1], [0, 1]]
+    assert read_graph(source, tmp_path, everyone, 2)[0].tolist() == [[2, 1], [0, -1], [-1, -1], [0, 1]]
+    near, similarities = read_graph(source, tmp_path, np.array([True, False, True, True]), 2)
+    assert near.tolist() == [[2, -1], [0, -1], [-1, -1], [0, 2]]  # who shapes nothing leaves the place to the next
+    assert similarities.tolist() == [[2, 0], [0, 0], [0, 0], [0, 2]]
 
 
 def test_of_a_sample_that_a_later_crawl_repeats_the_first_embedding_counts(tmp_path):

@@ -29,7 +29,7 @@ LEARNED = LearnedParams(min_verdicts=60, folds=3, bins=4, l2=0.01, steps=40)
 
 
 PARAMS = ScoreParams(
-    predictor="probe", min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
+    predictor="probe", n_neighbors=10, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
     senses=SenseParams(min_agreement=0.3, confidence=0.9), learned=LEARNED, min_given_share=0.8,
     calibration=CalibrationParams(bins=10, least_rows=10, least_text_chance=0.6, draws=5),
     covariance_shrinkage=0.1,

@@ -13,7 +13,7 @@ NAMES = ["moss", "rust", "slate"]
 def read(web: SmallWeb) -> Rows:
     tables = (web.source(name) for name in ("records", "embeddings", "neighbors", "matches", "duplicates", "reviews"))
     (web.root / "scratch").mkdir()
-    return read_rows(*tables, NAMES, web.root / "scratch")
+    return read_rows(*tables, NAMES, web.root / "scratch", 40)
 
 
 def test_rows_and_pixels_stand_in_the_order_of_the_index(tmp_path):

@@ -35,7 +35,7 @@ def test_a_wrong_sense_that_fills_most_of_a_concept_goes():
     near, alike = graph(x)
     smoothed = smooth_texts(said, rng.random(len(keep)) < 0.7, near, alike, n_neighbors=10)
     fit, passes = text_fit(x, smoothed, given, texts, rivals, np.array([0]))
-    ranked = match_fit(fit, smoothed, given, texts, SETTINGS)
+    ranked = match_fit(fit, smoothed, given, np.ones(len(given), bool), texts, SETTINGS)
     anchors = choose_anchors(ranked, passes, given, np.arange(len(keep)), np.ones(len(keep), bool), n_anchors=20, max_share=0.2)
     assert not (anchors & wrong_sense).any()
     found = clean(x, given, anchors, texts, near, alike, np.ones(len(keep)), np.arange(len(keep)) % 3, settings=SETTINGS)
@@ -90,15 +90,23 @@ def test_the_match_counts_half_and_only_inside_a_concept():
     rng = np.random.default_rng(0)
     said, texts = normalized(rng.normal(size=(30, 8))), normalized(rng.normal(size=(2, 8)))
     given = np.where(np.arange(30) < 3, -1, np.arange(30) % 2)
-    fit = (said * texts[np.maximum(given, 0)]).sum(1)
-    ranked = match_fit(fit, said, given, texts, SETTINGS)
+    fit, usable = (said * texts[np.maximum(given, 0)]).sum(1), np.ones(30, bool)
+    ranked = match_fit(fit, said, given, usable, texts, SETTINGS)
     assert (ranked[:3] == 0).all()
     assert 0 < ranked[3:].min() <= ranked.max() <= 1
-    changed = match_fit(np.where(given == 1, -fit, fit), said, given, texts, SETTINGS)
+    changed = match_fit(np.where(given == 1, -fit, fit), said, given, usable, texts, SETTINGS)
     assert changed[given == 0].tolist() == ranked[given == 0].tolist()
-    few = match_fit(fit, said, given, texts, replace(SETTINGS, max_gallery=4))
+    few = match_fit(fit, said, given, usable, texts, replace(SETTINGS, max_gallery=4))
     best = np.argsort(-fit * (given == 0), kind="stable")[:4]
     assert few[best].min() > few[(given == 0) & ~np.isin(np.arange(30), best)].max()
+
+
+def test_rows_that_shape_nothing_move_no_others_match():
+    rng = np.random.default_rng(0)
+    said, texts, given = normalized(rng.normal(size=(30, 8))), normalized(rng.normal(size=(2, 8))), np.arange(30) % 2
+    fit, usable = (said * texts[given]).sum(1), np.arange(30) < 20
+    alone = match_fit(fit[:20], said[:20], given[:20], np.ones(20, bool), texts, SETTINGS)
+    assert match_fit(fit, said, given, usable, texts, SETTINGS).tolist() == [*alone.tolist(), *[0.0] * 10]
 
 
 @pytest.mark.parametrize("given", [[0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], [-1, -1, -1, -1, -1, -1], [0, 1, -1, 0, 1, -1]])
@@ -108,7 +116,7 @@ def test_two_concepts_one_image_none_at_all_and_equal_embeddings(given, anchored
     texts = np.stack([np.full(4, 0.5), np.zeros(4)])  # the second concept has no text
     near = np.tile(np.arange(3), (6, 1))
     smoothed = smooth_texts(np.zeros((6, 4), np.float32), np.zeros(6, bool), near, np.ones((6, 3)), n_neighbors=3)
-    ranked = match_fit(np.zeros(6), smoothed, given, texts, SETTINGS)
+    ranked = match_fit(np.zeros(6), smoothed, given, np.ones(6, bool), texts, SETTINGS)
     anchors = np.isin(np.arange(6), [0, 1]) & anchored
     found = clean(x, given, anchors, texts, near, np.ones((6, 3)), np.ones(6), np.arange(6) % 2, settings=SETTINGS)
     assert np.isfinite(ranked).all()

@@ -70,6 +70,16 @@ def test_the_cap_prunes_the_least_confident():
     assert not pruned(concepts, confidence, np.zeros(6, bool), max_imbalance=2.0).any()
 
 
+def test_no_cap_is_infinite():
+    found = pruned(np.array([0, 0, 0, 1]), np.full(4, 0.5), np.ones(4, bool), max_imbalance=float("inf"))
+    assert not found.any()
+
+
+def test_an_unknown_rule_for_survivors_is_refused():
+    with pytest.raises(ValueError, match="rule 'worst' for survivors is unknown: use first or best"):
+        survivors(np.zeros(1, int), np.ones(1), np.ones(1, bool), rule="worst")
+
+
 def test_doubts_and_their_order():
     found = doubts(
         np.array([0.2, 0.2, 0.95, 0.95]), np.array([0.7, 0.1, 0, 0]), np.array([0.5, 0.5, 0.5, 0.1]), np.array([True, True, True, False]),

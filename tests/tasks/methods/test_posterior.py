@@ -99,6 +99,16 @@ def test_a_flat_image_is_the_likeliest_to_show_none():
     assert none[1] > 0.9 > 0.1 > none[0]
 
 
+def test_of_a_single_concept_no_image_is_flat():
+    found = first_image_log_probs(np.zeros((3, 1)), np.ones(3, bool))
+    assert np.exp(found) == pytest.approx(np.tile([0.98, 0.02], (3, 1)))
+
+
+def test_without_a_row_that_counts_nothing_is_tempered():
+    scale, shift = temper(np.log([[0.8, 0.2]]), np.array([[0.5, 0.5]]), np.zeros(1), 0.7, np.array([0.1, -0.1]))
+    assert (scale, shift.tolist()) == (0.7, [0.1, -0.1])
+
+
 def test_tempering_finds_the_scale():
     rng = np.random.default_rng(0)
     log_probs = np.log(rng.dirichlet([0.5] * 4, 5000))

@@ -46,3 +46,12 @@ def test_blocks_of_rows_and_columns_put_together_change_nothing(monkeypatch):
     assert parts == pytest.approx(whole, abs=1e-4)
     monkeypatch.setattr(probes, "HELD_BYTES", 0)
     assert out_of_fold_log_probs(features, *rows, l2=1e-3, n_steps=20) == pytest.approx(whole, abs=1e-4)
+
+
+def test_the_order_of_the_rows_does_not_show():
+    rng = np.random.default_rng(0)
+    features, targets = rng.normal(0, 1, (900, 40)).astype(np.float32), np.eye(4, dtype=np.float32)[rng.integers(0, 4, 900)]
+    folds, weights, order = np.arange(900) % 3, np.where(np.arange(900) % 7, 1.0, 0.0), rng.permutation(900)
+    first = out_of_fold_log_probs(features, targets, weights, folds, l2=1e-4, n_steps=60)
+    second = out_of_fold_log_probs(features[order], targets[order], weights[order], folds[order], l2=1e-4, n_steps=60)
+    assert np.abs(np.exp(first[order]) - np.exp(second)).max() <= 1e-6

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.methods.alignment import padded
-from tasks.methods.samples import Samples, Wide, align, align_samples
+from tasks.methods.samples import Samples, Wide, align, align_samples, nearest_usable
 
 GRAPH = pa.table(
     {
@@ -111,3 +111,12 @@ def test_a_missing_sample_is_named(name, table):
 def test_rows_are_taken_in_the_order_of_the_ids():
     assert align(RECORDS, pa.chunked_array([["d"], ["a", "c"]]))["concept"].to_pylist() == ["unicorn", "cat", "dog"]
     assert align(RECORDS, pa.chunked_array([[]], pa.string())).num_rows == 0
+
+
+def test_the_places_of_those_who_shape_nothing_are_for_others():
+    neighbors, similarities = np.array([[3, 1, 2], [0, -1, -1], [1, 3, -1]]), np.array([[0.9, 0.8, 0.7], [0.5, 0, 0], [0.6, 0.4, 0]])
+    usable = np.array([True, False, True, True])
+    near, alike = nearest_usable(neighbors, similarities, usable, 2)
+    assert near.tolist() == [[3, 2], [0, -1], [3, -1]]
+    assert alike.tolist() == [[0.9, 0.7], [0.5, 0], [0.4, 0]]
+    assert nearest_usable(neighbors[:, :0], similarities[:, :0], usable, 2)[0].shape == (3, 0)
