@@ -1,6 +1,7 @@
 """A small web for the curation stages: tables of blobs with known truth, written through the real contracts."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def make_web(
     web.write("validity", validity)
     web.write("embeddings", embedded)
     web.write("duplicates", copies)
-    _write_neighbors(web, embedded)
+    write_neighbors(web)
     (root / "images" / "alpha").mkdir(parents=True, exist_ok=True)
     write_images(root / "images" / "alpha" / "00000.tar", entries)
     (root / "concepts").mkdir()
@@ -105,6 +106,24 @@ def make_web(
     known[0]["distractors"] = ["lemon"]
     (root / "concepts" / "concepts.yaml").write_text(yaml.safe_dump({"concepts": known}))
     return web
+
+
+def append_copies(web: SmallWeb, of: Sequence[int]) -> None:
+    """Add rows at the end of the index: the pictures of rows there are, under other concepts and with other texts; lists are made anew."""
+    ids = [row["sample_id"] for row in web.source("neighbors").table().to_pylist()]
+    tables = {table: web.source(table).table().to_pylist() for table in ("records", "embeddings", "duplicates")}
+    for number, place in enumerate(of):
+        name = f"{number:02d}".rjust(32, "f")
+        web.truth[name] = web.truth[ids[place]]
+        for rows in tables.values():
+            rows.append(next(row for row in rows if row["sample_id"] == ids[place]) | {"sample_id": name})
+        given = tables["records"][-1]["concept"]
+        other = None if given is None else "rust" if given != "rust" else "moss"
+        tables["records"][-1] |= {"concept": other, "alt_text": "a tram of peat"}
+        tables["duplicates"][-1] |= {"near_duplicate_score": 0.0}
+    for table, rows in tables.items():
+        web.write(table, rows)
+    write_neighbors(web)
 
 
 class FakeEncoder:
@@ -127,8 +146,9 @@ def _record(number: int, sample_id: str, key: str, text: str, concept: str | Non
     }  # fmt: skip
 
 
-def _write_neighbors(web: SmallWeb, embedded: list[dict[str, Any]]) -> None:
-    ordered = sorted(embedded, key=lambda row: row["sample_id"])
+def write_neighbors(web: SmallWeb) -> None:
+    """The ten nearest of every row, out of the table of embeddings."""
+    ordered = sorted(web.source("embeddings").table().to_pylist(), key=lambda row: row["sample_id"])
     vectors = np.array([row["image_embedding"] for row in ordered])
     similarities = vectors @ vectors.T
     np.fill_diagonal(similarities, -2)

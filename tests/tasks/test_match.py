@@ -14,7 +14,7 @@ from tasks.core.errors import MemoryCeilingError
 from tasks.core.settings import DEFAULTS, Settings
 from tasks.methods import blocks
 from tests.conftest import REPO
-from tests.tasks.small_web import FakeEncoder, SmallWeb, make_web
+from tests.tasks.small_web import FakeEncoder, SmallWeb, append_copies, make_web
 from tests.tasks.wide_web import RandomEncoder, make_wide_web
 
 CLEANING = stage.CleaningParams(
@@ -46,6 +46,18 @@ def test_images_match_what_they_show(tmp_path, monkeypatch):
     assert np.mean([row["matched_concept"] == web.truth[row["sample_id"]] for row in inside]) > 0.98
     assert all(len(row["concepts"]) == 3 and abs(sum(row["probabilities"]) - 1) < 1e-5 for row in found)
     assert sum(metrics["anchors"].values()) == sum(row["is_anchor"] for row in found) > 10
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+@pytest.mark.parametrize("with_concept", [True, False])
+def test_copies_that_come_later_change_no_other_match(tmp_path, monkeypatch, with_concept, rounds):
+    """They take places in the index' lists of neighbours, of which more are there than are used."""
+    params = PARAMS.model_copy(update={"cleaning": CLEANING.model_copy(update={"rounds": rounds})})
+    webs = [make_web(tmp_path / name, n_rows=120, with_concept=with_concept) for name in ("before", "after")]
+    append_copies(webs[1], of=(3, 12, 40))
+    before, after = ([run(web, monkeypatch, params), web.source("matches").table().to_pylist()][1] for web in webs)
+    assert len(after) == len(before) + 3
+    assert [row for row in after if row["sample_id"] in webs[0].truth] == before
 
 
 def test_cleaning_moves_the_prototypes_and_keeps_the_matches(tmp_path, monkeypatch):

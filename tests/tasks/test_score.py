@@ -14,7 +14,7 @@ from tasks.core.params import SharedParams
 from tasks.core.settings import Settings
 from tasks.methods.learned_calibration import log_loss
 from tasks.score_params import CalibrationParams, FusionParams, LearnedParams, NetworkParams, ScoreParams, SenseParams
-from tests.tasks.small_web import FakeEncoder, SmallWeb, make_web
+from tests.tasks.small_web import FakeEncoder, SmallWeb, append_copies, make_web
 
 SHARED = SharedParams(seed=0)
 TABLES = ("records", "embeddings", "neighbors", "prototypes", "matches", "duplicates", "reviews")
@@ -29,7 +29,7 @@ LEARNED = LearnedParams(min_verdicts=60, folds=3, bins=4, l2=0.01, steps=40)
 
 
 PARAMS = ScoreParams(
-    predictor="probe", n_neighbors=10, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
+    predictor="probe", n_neighbors=5, min_word_count=2.0, concept_word_count=3.0, network=NETWORK, fusion=FUSION,
     senses=SenseParams(min_agreement=0.3, confidence=0.9), learned=LEARNED, min_given_share=0.8,
     calibration=CalibrationParams(bins=10, least_rows=10, least_text_chance=0.6, draws=5),
     covariance_shrinkage=0.1,
@@ -202,28 +202,12 @@ def test_verdicts_that_name_no_concept_or_another_picture_change_nothing(tmp_pat
 
 @pytest.mark.parametrize("predictor", ["probe", "network"])
 def test_a_copy_that_comes_later_changes_no_other_score(tmp_path, predictor):
-    """The copy has another concept and another text; and what a later crawl doesn't hold can't tell what it holds."""
+    """The copies have other concepts and texts, and take places in the index' lists of neighbours, which are longer than what is used."""
     web, grown = make_web(tmp_path / "before", n_rows=90), make_web(tmp_path / "after", n_rows=90)
-    append_copy(grown, of=12)
+    append_copies(grown, of=(12, 40))
     before, after = run(web, predictor), run(grown, predictor)
-    assert len(after) == len(before) + 1
+    assert len(after) == len(before) + 2
     assert [row for row in after if row["sample_id"] in web.truth] == before
-
-
-def append_copy(web: SmallWeb, of: int) -> None:
-    """Add one more row at the end of the index: the picture of a row there is, under another concept and with another text."""
-    ids = [row["sample_id"] for row in web.source("neighbors").table().to_pylist()]
-    original, name = ids[of], "f" * 32
-    web.truth[name] = web.truth[original]
-    tables = {table: web.source(table).table().to_pylist() for table in ("records", "embeddings", "duplicates", "neighbors")}
-    for rows in tables.values():
-        found = next(row for row in rows if row["sample_id"] == original)
-        rows.append(found | {"sample_id": name})
-    tables["records"][-1] |= {"concept": "rust" if tables["records"][-1]["concept"] != "rust" else "moss", "alt_text": "a tram of peat"}
-    tables["duplicates"][-1] |= {"near_duplicate_score": 0.0}
-    tables["neighbors"][-1] |= {"position": len(ids)}
-    for table, rows in tables.items():
-        web.write(table, rows)
 
 
 def test_the_order_of_rows_in_the_tables_changes_nothing(tmp_path):
