@@ -1,10 +1,11 @@
 """Compare the stage `embed` with the bare forward pass of its encoder, and with clip-retrieval, on photographs with texts.
 
-    python -m benchmarks.embed [--photos DIR] [--images N] [--model NAME] [--precision fp32|bf16|fp16] [--batch-size N] [--no-peer]
+    python -m benchmarks.embed [--photos DIR] [--images N] [--model NAME] [--precision P] [--compile WHERE] [--batch-size N] [--no-peer]
 
 `share_of_forward`: pairs per second of the stage, once its workers have loaded the encoder (random weights), over those of the same
-towers on tensors that lie ready, in as many processes or threads as there are cores, whichever is faster, at the best batch size;
-measured before and after the stage. `cpu_share_of_forward` compares processor seconds: it holds where the machine has other work.
+towers on tensors that lie ready, compiled if the stage's are, in as many processes or threads as there are cores, whichever is faster,
+at the best batch size; measured before and after the stage. (A compiled stage fills the last batch of each of six tars up: give it many
+images.) `cpu_share_of_forward` compares processor seconds: it holds where the machine has other work.
 Texts are cut to their own length in both; `share_of_open_clip_forward` has open_clip's own text pass, of the whole context, below the
 line. clip-retrieval reads the same tars, in an environment of its own, with random weights, two decoding workers and no logger; its
 clock starts with its first batch.
@@ -34,6 +35,7 @@ from tasks.core.shards import Placement, ProcessPool
 from tasks.core.tables import Artifact, Shard, Sink, Source
 from tasks.embed import EmbedParams, Job, embed, encode_images, loaded_encoder, opened_feed
 from tasks.methods.clip import load_encoder
+from tasks.methods.compiling import compiled
 from tasks.methods.encoder import looks_back_only, text_features, text_lengths
 from tasks.methods.pictures import squares
 from tasks.methods.tars import read_images
@@ -56,6 +58,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=600, help="pairs to embed; files are repeated with other texts")
     parser.add_argument("--model", default="ViT-B-32", help="open_clip's name of the architecture")
     parser.add_argument("--precision", default=None, help="fp32, bf16 or fp16; that of params.yaml without it")
+    parser.add_argument("--compile", default=None, help="never, on_card or always; that of params.yaml without it")
     parser.add_argument("--batch-size", type=int, default=None, help="of the stage; that of params.yaml without it")
     parser.add_argument("--no-peer", action="store_true", help="leave clip-retrieval out")
     options = parser.parse_args()
@@ -63,7 +66,7 @@ def main() -> None:
     if not files:
         sys.exit(f"no files in {options.photos}: name a folder of images with --photos")
     prepare_environment()
-    given = {"precision": options.precision, "batch_size": options.batch_size}
+    given = {"precision": options.precision, "compile": options.compile, "batch_size": options.batch_size}
     params = EmbedParams(**{**read_params(REPO / "params.yaml")["embed"], **{name: value for name, value in given.items() if value}})
     with tempfile.TemporaryDirectory(prefix="sluice-embed-") as scratch:
         make(Path(scratch), files, options.images, options.model)
@@ -92,6 +95,7 @@ def compare(folder: Path, n_images: int, model: str, params: EmbedParams, *, wit
         figures["clip_retrieval_images_per_s"] = round(peer, 2)
     return figures | {
         "images_per_s": round(stage, 2), "images": n_images, "model": model, "precision": params.precision, "devices": list(devices),
+        "compiled": bool(params.compiled_for(devices[0])),
         "forward_images_per_s": round(forward, 2), "share_of_open_clip_forward": round(stage / whole, 3),
         "cpu_share_of_forward": round(forward_cpu / cpu_seconds, 3), "before": before, "after": after,
     }  # fmt: skip
@@ -121,7 +125,7 @@ class WarmPool(ProcessPool):
 def timed(work: Any, folder: Path, workers: int, shard: Shard) -> tuple[Any, float, float, float]:
     """Embed a shard, and say when; the first time in a process, only when all are ready."""
     job: Job = work.keywords["job"]
-    model = loaded_encoder(job.encoder, job.fingerprint, job.placement.device(), job.params.precision)
+    model = loaded_encoder(job.encoder, job.fingerprint, job.placement.device(), job.params)
     if not READY:
         tar = job.images / f"{shard.name}.tar"
         keys = [key for key, _ in read_images(tar)][: job.params.batch_size]
@@ -165,27 +169,31 @@ def bare_seconds(
     tokens = tokens[torch.argsort(lengths)]
     cut = int(lengths.max()) if looks_back_only(model.model) else tokens.shape[1]
     passes: dict[str, Callable[[int, int], Any]] = {
-        "image": lambda start, stop: model.model.encode_image(images[start:stop]),
+        "image": lambda start, stop: towers[stop - start](images[start:stop]),
         "text": lambda start, stop: text_features(model.model, tokens[start:stop, :cut]),
         "whole_text": lambda start, stop: model.model.encode_text(tokens[start:stop]),
     }
     found = {}
     with model.computing():
+        tower, compiles = model.model.encode_image, params.compiled_for(device) is not None
+        towers = {size: compiled(tower, images[:size]) if compiles else tower for size in sizes}
         for name, run in passes.items():
             best = min(sizes, key=lambda size: min(seconds_per_row(run, size, size, on_card) for _ in range(2)))
+            n_rows = len(keys) // best * best
             wait_for_all(meeting / name, processes)
             used = time.process_time()
-            found[name] = seconds_per_row(run, len(keys), best, on_card)
-            found[f"cpu_{name}"] = (time.process_time() - used) / len(keys)
+            found[name] = seconds_per_row(run, n_rows, best, on_card)
+            found[f"cpu_{name}"] = (time.process_time() - used) / n_rows
     return found
 
 
 def seconds_per_row(run: Callable[[int, int], Any], n_rows: int, batch_size: int, on_card: bool) -> float:
+    """Of whole batches: `n_rows` is a multiple of `batch_size`."""
     import torch
 
     began = time.perf_counter()
     for start in range(0, n_rows, batch_size):
-        run(start, min(start + batch_size, n_rows))
+        run(start, start + batch_size)
     if on_card:
         torch.cuda.synchronize()
     return (time.perf_counter() - began) / n_rows

@@ -32,7 +32,8 @@ from tasks.core.settings import Settings, prepare_environment
 from tasks.core.shards import Placement, ShardPool
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Shard, Sink, Source
-from tasks.methods.clip import describe, load_encoder
+from tasks.methods.clip import describe, first_line, load_encoder
+from tasks.methods.compiling import Compile, CompileError
 from tasks.methods.encoder import Encoder, Precision
 from tasks.methods.feeding import Ahead, Feed, Inline
 from tasks.methods.tars import locate_images
@@ -55,7 +56,12 @@ class EmbedParams(Params):
 
     format: Annotated[int, Field(ge=1)]
     precision: Precision
+    compile: Compile
     batch_size: Annotated[int, Field(ge=1)]
+
+    def compiled_for(self, device: str) -> int | None:
+        """The batch size that the image tower is compiled for on such a device; None where it is not compiled."""
+        return self.batch_size if self.compile == "always" or (self.compile == "on_card" and device.startswith("cuda")) else None
 
 
 def embed(
@@ -69,7 +75,7 @@ def embed(
     pool: ShardPool,
     settings: Settings,
 ) -> Metrics:
-    """Raises DeviceError for a device that isn't there, ParamsError without an encoder, ShardError for an image that can't be read."""
+    """Raises DeviceError for a device that isn't there, ParamsError without an encoder that works, ShardError for an unreadable image."""
     pool, placement = pool.placed(settings)
     try:
         fingerprint = describe(encoder.path).fingerprint
@@ -122,7 +128,7 @@ def embed_shard(shard: Shard, job: Job) -> Done:
     if job.embeddings.done(shard, recipe):
         return Done(counts + Counter(others=not same_versions(job.embeddings.made_by(shard, IMAGES))), {})
     device, batch_size = job.placement.device(), job.params.batch_size
-    model = loaded_encoder(job.encoder, job.fingerprint, device, job.params.precision)
+    model = loaded_encoder(job.encoder, job.fingerprint, device, job.params)
     spent["read"] += 1000 * (monotonic() - began)
     feed = opened_feed(batch_size, model.image_size, job.placement.cores if model.on_card else 0)
     image_embeddings = encode_images(job.images / f"{shard.name}.tar", keys, model, feed, spent)
@@ -197,7 +203,7 @@ def vectors(rows: Sequence[np.ndarray | None]) -> pa.Array:
 def makers(model: Encoder) -> dict[str, str]:
     """By column: the encoder, what was done before it, and the libraries, as JSON."""
     maker = {**asdict(model.description), "precision": model.precision, "device": model.device.split(":")[0], "versions": versions()}
-    pictures = {**maker, "preprocessing": model.preprocessing()}
+    pictures = {**maker, "preprocessing": model.preprocessing(), "compiled": model.compiled_for is not None}
     return {name: json.dumps(content, sort_keys=True) for name, content in ((IMAGES, pictures), (TEXTS, maker))}
 
 
@@ -213,9 +219,13 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def loaded_encoder(folder: Path, fingerprint: str, device: str, precision: Precision) -> Encoder:
-    """The encoder, once per process. One thread, whatever the number of workers: equal bytes need an equal number."""
-    encoder = load_encoder(folder, device=device, precision=precision, threads=1)
+def loaded_encoder(folder: Path, fingerprint: str, device: str, params: EmbedParams) -> Encoder:
+    """The encoder, once per process. One thread, whatever the number of workers: equal bytes need an equal number. Raises ParamsError."""
+    try:
+        encoder = load_encoder(folder, device=device, precision=params.precision, threads=1, compiled_for=params.compiled_for(device))
+    except CompileError as error:
+        cause = f"embed.compile is '{params.compile}', but the encoder can't be compiled for {device} ({first_line(error)})"
+        raise ParamsError(f"{cause}: install a C++ compiler such as g++, or set embed.compile to 'never'") from None
     log.debug("embed: encoder %s loaded on %s", fingerprint[:12], device)
     return encoder
 

@@ -23,10 +23,12 @@ from tasks.methods.encoder import Description, Encoder, Precision, normalisation
 CONFIG, WEIGHTS, DESCRIPTION = "open_clip_config.json", "open_clip_model.safetensors", "encoder.json"
 
 
-def load_encoder(folder: Path, *, device: str = "cpu", precision: Precision = "fp32", threads: int | None = None) -> Encoder:
+def load_encoder(
+    folder: Path, *, device: str = "cpu", precision: Precision = "fp32", threads: int | None = None, compiled_for: int | None = None
+) -> Encoder:
     """The encoder in a folder. `threads` fixes torch's threads for this process: equal bytes need an equal number.
 
-    Raises ValueError if the folder holds no encoder.
+    Raises ValueError if the folder holds no encoder, CompileError if it can't be compiled as asked for.
     """
     import open_clip
     import torch
@@ -42,7 +44,7 @@ def load_encoder(folder: Path, *, device: str = "cpu", precision: Precision = "f
             tokenizer = open_clip.get_tokenizer(name)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise ValueError(f"the encoder in {folder} can't be loaded ({first_line(error)}): run prepare_encoder again") from None
-    return Encoder(model, tokenizer, description, device=device, precision=precision)
+    return Encoder(model, tokenizer, description, device=device, precision=precision, compiled_for=compiled_for)
 
 
 def describe(folder: Path) -> Description:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from tasks.methods.compiling import compiled
 
 if TYPE_CHECKING:
     import torch
@@ -32,9 +34,15 @@ class Description:
 
 
 class Encoder:
-    """A CLIP on a device. Every result is the same for the same batch, however the caller came by it."""
+    """A CLIP on a device. Every result is the same for the same batch, however the caller came by it.
 
-    def __init__(self, model: Any, tokenizer: Any, description: Description, *, device: str, precision: Precision) -> None:
+    With `compiled_for` the image tower is compiled for batches of so many pictures, and shorter ones are filled up, so that one kernel
+    serves all. The text tower stays as it is: each length of a batch would want a kernel of its own. Raises CompileError.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, description: Description, *, device: str, precision: Precision, compiled_for: int | None = None
+    ) -> None:
         import torch
 
         if device.startswith("cuda"):
@@ -42,12 +50,17 @@ class Encoder:
         self.model = model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.description = description
-        self.device, self.precision = device, precision
+        self.device, self.precision, self.compiled_for = device, precision, compiled_for
         mean, spread = normalisation(model)
         self.shift, self.scale = (
             torch.tensor(values, device=device).view(1, 3, 1, 1)
             for values in ([255 * value for value in mean], [1 / (255 * value) for value in spread])
         )
+        self._features: Callable[[torch.Tensor], torch.Tensor] = self._image_features
+        if compiled_for is not None:
+            with self.computing():
+                blank = torch.zeros(compiled_for, self.image_size, self.image_size, 3, dtype=torch.uint8, device=device)
+                self._features = compiled(self._image_features, blank.permute(0, 3, 1, 2))
 
     @property
     def image_size(self) -> int:
@@ -87,7 +100,7 @@ class Encoder:
         """The embeddings of each batch of pixels, one batch late: while the device works on one, the next one is fetched and sent.
 
         A batch's memory may be used again once the next one is asked for. Adds to `spent` milliseconds of `wait` (for batches),
-        `transfer` and `encode` (on the device). Raises ValueError for pixels of another size.
+        `transfer` and `encode` (on the device). Raises ValueError for pixels of another size, or more than `compiled_for`.
         """
         left = iter(batches)
         under_way: tuple[torch.Tensor, list[Any]] | None = None
@@ -141,12 +154,26 @@ class Encoder:
             marks = [self._mark()]
             # Bytes travel to the device, not floats; (n, side, side, 3) in memory is what channels_last means.
             host = torch.from_numpy(np.ascontiguousarray(pixels))
-            images = (host.pin_memory() if self.on_card else host).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            images = (host.pin_memory() if self.on_card else host).to(self.device, non_blocking=True)
             marks.append(self._mark())
-            features = unit(self.model.encode_image(images.float().sub_(self.shift).mul_(self.scale)))
+            features = self._features(self._filled_up(images).permute(0, 3, 1, 2))[: len(pixels)]
             found = torch.empty(features.shape, dtype=torch.float32, pin_memory=self.on_card).copy_(features, non_blocking=True)
             marks.append(self._mark())
         return found, marks
+
+    def _image_features(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, 3, image_size, image_size) uint8 -> (n, embedding_width) float32, L2-normalised."""
+        return unit(self.model.encode_image(images.float().sub_(self.shift).mul_(self.scale)))
+
+    def _filled_up(self, images: torch.Tensor) -> torch.Tensor:
+        """With black pictures at the end up to `compiled_for`, (n, side, side, 3) uint8; as they are for a tower that takes any number."""
+        import torch
+
+        if self.compiled_for is None:
+            return images
+        if len(images) > self.compiled_for:
+            raise ValueError(f"this encoder is compiled for batches of {self.compiled_for} pictures, but got {len(images)}: give fewer")
+        return torch.nn.functional.pad(images, (0, 0) * 3 + (0, self.compiled_for - len(images)))
 
     def _check(self, pixels: np.ndarray) -> None:
         if pixels.shape[1:] != (self.image_size, self.image_size, 3) or pixels.dtype != np.uint8:

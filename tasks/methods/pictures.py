@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tasks.methods.perceptual import hashes_of_thumbnail, thumbnail
+from tasks.methods.resizing import centre_square
 
 # What Pillow and its decoders raise on hostile bytes.
 DECODER_ERRORS = (
@@ -52,12 +53,7 @@ def square(picture: bytes | np.ndarray | Image.Image, size: int) -> np.ndarray:
             image.draft(None, _drafted(image.size, 2 * size))
     else:
         image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    rgb = to_rgb(image)
-    side = min(rgb.size)
-    left, top = (rgb.width - side) / 2, (rgb.height - side) / 2
-    if rgb.size != (size, size):
-        rgb = rgb.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=2.0)
-    return np.asarray(rgb)
+    return np.asarray(centre_square(to_rgb(image), size))
 
 
 def squares(pictures: Sequence[bytes], size: int) -> np.ndarray:

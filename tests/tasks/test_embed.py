@@ -15,6 +15,7 @@ from tasks.core.shards import Placement, ProcessPool, SerialPool
 from tasks.core.tables import Shard, Sink
 from tasks.embed import EmbedParams, embed, report, vectors
 from tasks.methods.clip import load_encoder, new_model, save_encoder
+from tasks.methods.compiling import CompileError
 from tasks.methods.feeding import Ahead
 from tasks.methods.pictures import squares
 from tasks.methods.tars import read_images, write_images
@@ -64,7 +65,7 @@ def embedded(web: SmallWeb, pool: Any = None, settings: Settings | None = None, 
         encoder=web.artifact("encoder"),
         embeddings=web.sink("embeddings"),
         crawl="alpha",
-        params=EmbedParams(**({"format": 1, "precision": "fp32", "batch_size": 8} | changes)),
+        params=EmbedParams(**({"format": 1, "precision": "fp32", "compile": "on_card", "batch_size": 8} | changes)),
         pool=pool or SerialPool(),
         settings=settings or Settings(device="cpu"),
     )
@@ -185,6 +186,28 @@ def test_a_device_that_is_not_there(web: SmallWeb) -> None:
         embedded(web, settings=Settings(device="cuda:99"))
 
 
+@pytest.mark.parametrize(
+    ("compile", "on_cpu", "on_card"), [("never", None, None), ("on_card", None, 8), ("always", 8, 8)], ids=["never", "on_card", "always"]
+)
+def test_where_the_image_tower_is_compiled(compile: str, on_cpu: int | None, on_card: int | None) -> None:
+    params = EmbedParams(format=1, precision="fp32", compile=compile, batch_size=8)  # type: ignore[arg-type]
+    assert (params.compiled_for("cpu"), params.compiled_for("cuda:1")) == (on_cpu, on_card)
+
+
+def test_an_encoder_that_cannot_be_compiled(web: SmallWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(folder: Path, **how: Any) -> None:
+        assert how["compiled_for"] == 8
+        raise CompileError("No working C++ compiler found\n\nmore lines")
+
+    monkeypatch.setattr(stage, "load_encoder", fails)
+    expected = (
+        r"embed.compile is 'always', but the encoder can't be compiled for cpu \(No working C\+\+ compiler found\): "
+        r"install a C\+\+ compiler such as g\+\+, or set embed.compile to 'never'$"
+    )
+    with pytest.raises(ParamsError, match=expected):
+        embedded(web, compile="always")
+
+
 def test_the_encoder_is_loaded_once(web: SmallWeb, monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[Path] = []
     monkeypatch.setattr(stage, "load_encoder", lambda folder, **how: (loads.append(folder), load_encoder(folder, **how))[1])
@@ -217,6 +240,7 @@ def test_a_column_says_what_made_it(web: SmallWeb, caplog: pytest.LogCaptureFixt
     pictures = json.loads(table.made_by(shard, "image_embedding") or "")
     assert pictures["fingerprint"] == load_encoder(web.root / "encoder").fingerprint
     assert pictures["preprocessing"]["image_size"] == 16
+    assert pictures["compiled"] is False
     assert set(pictures["versions"]) == {"torch", "open_clip_torch", "pillow", "numpy"}
     assert (pictures["precision"], pictures["device"], pictures["model"]) == ("fp32", "cpu", "tiny")
     assert "preprocessing" not in json.loads(table.made_by(shard, "text_embedding") or "")

@@ -9,6 +9,7 @@ import open_clip
 import pytest
 import torch
 
+import tasks.methods.encoder as module
 from tasks.methods.clip import load_encoder, new_model, save_encoder
 from tasks.methods.encoder import Encoder, looks_back_only, text_features, text_lengths
 from tests.tasks.methods.test_clip import CONFIG
@@ -18,9 +19,14 @@ TEXTS = ["a cat", "", "a photo of a very small dog that sits under an old wooden
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoders") / "tiny"
     save_encoder(new_model(LONG, seed=0)[0], LONG, folder, source="crawl", name="tiny")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(folder: Path) -> Encoder:
     return load_encoder(folder)
 
 
@@ -104,9 +110,47 @@ def test_preprocessing_is_said(encoder: Encoder) -> None:
     assert (said["image_size"], said["crop"], len(said["mean"]), len(said["spread"])) == (16, "centre", 3, 3)
 
 
+def test_a_compiled_tower_sees_one_shape_only(encoder: Encoder, folder: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def noted(function: Any, example: torch.Tensor) -> Any:
+        def run(images: torch.Tensor) -> torch.Tensor:
+            seen.append((images.shape, images.stride(), images.dtype))
+            return function(images)
+
+        run(example)
+        return run
+
+    monkeypatch.setattr(module, "compiled", noted)
+    tower = load_encoder(folder, compiled_for=3)
+    found = tower.encode_images(pixels, batch_size=3)  # the last batch has one picture
+    assert np.abs(found - encoder.encode_images(pixels)).max() < 1e-5
+    assert found.shape == (7, 12)
+    assert len(seen) == 4
+    assert set(seen) == {((3, 3, 16, 16), (768, 1, 48, 3), torch.uint8)}
+    with pytest.raises(ValueError, match="this encoder is compiled for batches of 3 pictures, but got 7: give fewer"):
+        tower.encode_images(pixels)
+
+
+@pytest.mark.slow
+def test_compiled_vectors_are_the_same_but_for_rounding(encoder: Encoder, folder: Path, pixels: np.ndarray) -> None:
+    import torch._dynamo.config
+
+    tower = load_encoder(folder, compiled_for=3)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        found = tower.encode_images(pixels, batch_size=3)
+        assert np.abs(found - encoder.encode_images(pixels)).max() < 1e-5
+        # A row's bytes depend on its place in the batch at most, not on how full that is.
+        assert np.array_equal(tower.encode_images(pixels[:2], batch_size=3), found[:2])
+        assert np.array_equal(tower.encode_images(pixels[6:], batch_size=3), found[6:])
+        assert np.array_equal(tower.encode_texts(TEXTS), encoder.encode_texts(TEXTS))
+
+
 @pytest.mark.gpu
-def test_on_a_card_the_vectors_are_the_same_but_for_rounding(encoder: Encoder, pixels: np.ndarray, tmp_path: Path) -> None:
-    save_encoder(new_model(LONG, seed=0)[0], LONG, tmp_path / "tiny", source="crawl", name="tiny")
-    on_card = load_encoder(tmp_path / "tiny", device="cuda:0")
+@pytest.mark.parametrize("compiled_for", [None, 2])
+def test_on_a_card_the_vectors_are_the_same_but_for_rounding(
+    encoder: Encoder, folder: Path, pixels: np.ndarray, compiled_for: int | None
+) -> None:
+    on_card = load_encoder(folder, device="cuda:0", compiled_for=compiled_for)
     assert np.abs(on_card.encode_images(pixels, batch_size=2) - encoder.encode_images(pixels)).max() < 1e-2
     assert np.abs(on_card.encode_texts(TEXTS) - encoder.encode_texts(TEXTS)).max() < 1e-2

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tasks.methods import resizing
-from tasks.methods.resizing import bicubic
+from tasks.methods.resizing import bicubic, centre_square
 from tests.tasks.methods.test_decoding import photo
 
 SIZES = [(61, 40), (96, 1), (1, 64), (7, 3), (40, 64)]
@@ -43,6 +43,34 @@ def test_a_picture_of_that_size_is_returned() -> None:
     assert bicubic(image, image.size) is image
 
 
+@pytest.mark.parametrize("size", [(97, 64), (64, 97), (300, 3), (3, 300), (1, 5), (33, 33), (1000, 64)])
+@pytest.mark.parametrize("side", [1, 32, 50])
+@pytest.mark.parametrize("build", [True, False], ids=["vectors", "pillow"])
+def test_the_centre_is_cut_out(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], side: int, build: bool) -> None:
+    if not build:
+        monkeypatch.setitem(sys.modules, "cykooz_resizer", None)
+    image = photo(*size)
+    least = min(size)
+    left, top = (size[0] - least) / 2, (size[1] - least) / 2
+    expected = image.resize((side, side), Image.Resampling.BICUBIC, box=(left, top, left + least, top + least))
+    off = np.asarray(centre_square(image, side), int) - np.asarray(expected, int)
+    assert np.abs(off).max() <= 3
+    assert np.abs(off).mean() < 0.5
+
+
+def test_sharp_edges_are_those_of_pillow_along_the_columns_first() -> None:
+    pytest.importorskip("cykooz_resizer")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 401, 3), dtype=np.uint8))
+    columns = noise.resize((401, 224), Image.Resampling.BICUBIC)
+    expected = columns.resize((224, 224), Image.Resampling.BICUBIC, box=(50.5, 0, 350.5, 224))
+    assert np.abs(np.asarray(centre_square(noise, 224), int) - np.asarray(expected, int)).max() <= 2
+
+
+def test_a_square_of_that_side_is_returned() -> None:
+    image = photo(40, 40)
+    assert centre_square(image, 40) is image
+
+
 def test_without_a_build_pillow_resizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cykooz_resizer", None)
     image = photo()
@@ -53,7 +81,7 @@ def test_instructions_change_no_byte() -> None:
     extensions = pytest.importorskip("cykooz_resizer").CpuExtensions
     image = photo(500, 375)
     expected = bicubic(image, (341, 256)).tobytes()
-    resizer, _ = resizing._resizer() or pytest.fail("there is a build, but it isn't used")
+    resizer, _ = resizing._resizer(False) or pytest.fail("there is a build, but it isn't used")
     resizer.cpu_extensions = extensions.none
     assert bicubic(image, (341, 256)).tobytes() == expected
 
