@@ -136,6 +136,7 @@ def embed_shard(shard: Shard, job: Job) -> Done:
     text_embeddings = model.encode_texts(texts, batch_size=batch_size)
     spent["encode texts"] += 1000 * (monotonic() - began)
     began = monotonic()
+    check_numbers(shard, image_embeddings, text_embeddings)
     rows = table_of(samples, image_embeddings, dict(zip(texts, text_embeddings, strict=True)))
     job.embeddings.write(shard, rows, recipe, makers(model))
     spent["write"] += 1000 * (monotonic() - began)
@@ -181,6 +182,18 @@ def encode_images(tar: Path, keys: Sequence[str], model: Encoder, feed: Feed, sp
     except BrokenProcessPool:
         raise ShardError("a decoding process ended (killed, or out of memory): run `dvc repro` again to resume") from None
     return dict(zip((key for key, _, _ in places), found, strict=True))
+
+
+def check_numbers(shard: Shard, images: Mapping[str, np.ndarray], texts: np.ndarray) -> None:
+    """Raise ShardError where the encoder gave no numbers: one NaN would make every score of the crawl one."""
+    for what, count in (
+        ("images", sum(not np.isfinite(row).all() for row in images.values())),
+        ("texts", (~np.isfinite(texts)).any(1).sum()),
+    ):
+        if count:
+            raise ShardError(
+                f"the encoder gives NaN or infinity for {count} {what} of {shard}: set embed.precision to fp32, or train or fetch it anew"
+            )
 
 
 def table_of(samples: pa.Table, images: Mapping[str, np.ndarray], texts: Mapping[str, np.ndarray]) -> pa.Table:

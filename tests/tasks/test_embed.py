@@ -16,6 +16,7 @@ from tasks.core.tables import Shard, Sink
 from tasks.embed import EmbedParams, embed, report, vectors
 from tasks.methods.clip import load_encoder, new_model, save_encoder
 from tasks.methods.compiling import CompileError
+from tasks.methods.encoder import Encoder
 from tasks.methods.feeding import Ahead
 from tasks.methods.pictures import squares
 from tasks.methods.tars import read_images, write_images
@@ -167,6 +168,23 @@ def test_a_damaged_image_is_named(web: SmallWeb) -> None:
     with pytest.raises(ShardError, match=r"image \d+ of .*00001.tar is damaged \(.*\): delete this tar and run `dvc repro` again"):
         embedded(web)
     assert list(files(web)) == ["00000.parquet"]
+
+
+@pytest.mark.parametrize(("what", "value"), [("images", np.nan), ("texts", np.inf)])
+def test_an_encoder_that_gives_no_numbers_is_refused(web: SmallWeb, monkeypatch: pytest.MonkeyPatch, what: str, value: float) -> None:
+    def spoilt(rows: np.ndarray) -> np.ndarray:
+        rows[0] = value
+        return rows
+
+    if what == "texts":
+        encode = Encoder.encode_texts
+        monkeypatch.setattr(Encoder, "encode_texts", lambda self, *given, **named: spoilt(encode(self, *given, **named)))
+    else:
+        finish = Encoder._finish
+        monkeypatch.setattr(Encoder, "_finish", lambda self, *given: spoilt(finish(self, *given).copy()))
+    with pytest.raises(ShardError, match=rf"NaN or infinity for \d+ {what} of alpha/00000: set embed.precision to fp32"):
+        embedded(web)
+    assert not list((web.root / "embeddings" / "alpha").iterdir())
 
 
 def test_a_tar_that_is_not_there(web: SmallWeb) -> None:
