@@ -36,6 +36,8 @@ def smooth_texts(
     """(n, d) float32: mean text embedding of each image's visual neighbours, by similarity; zero without any.
 
     texts (n, d); neighbors (n, m) int64, -1 = none. Its own text has no part: a lone wrong one is averaged out (section 3.3).
+    CAPro makes the graph symmetric first (the greater of both directions) and takes the neighbours out of four times as many, re-ranked by
+    those they share; here each image asks its own nearest ones.
     """
     result = np.zeros(texts.shape, np.float32)
     for j in range(min(n_neighbors, neighbors.shape[1])):
