@@ -1,4 +1,4 @@
-"""Score what detectors say against the truth, for benchmarks.detectors: alone, and left out of the mean rank of all."""
+"""Score what detectors say against the truth, for benchmarks.detectors: alone, and left out of all together."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ class Scorer:
         self.shown = shown
         self.told = np.isin(kinds, ["clean", "label_noise"]) & np.isin(texts, ["random", "specific"])
         self.own_text = texts == "specific"
-        k = transition.shape[1]
+        self.n_concepts = k = transition.shape[1]
         self.shares = (float(prior[:k] @ np.diag(transition[:k])), float(prior[k:].sum()))  # the machine's own estimate
         self.misread = self.pool & np.isin(self.given, np.unique(self.given[misunderstood]))
 
@@ -96,29 +96,46 @@ class Scorer:
 
 
 def table(found: dict[str, Signals], costs: dict[str, dict[str, float]], scorer: Scorer) -> list[dict[str, Any]]:
-    """One row per method, and one for the mean rank of all (`all`), which no row of the EM's own ablation or of `score` is part of."""
+    """One row per method, and one for all of them together (`all`), which no row of the EM's own ablation or of `score` is part of."""
     fused = [name for name in found if not name.startswith(("em_", "score_"))]
-    whole = {kind: _mean_rank([getattr(found[name], kind) for name in fused]) for kind in ("label", "inside")}
-    every = {"noise_ap": scorer.noise_ap(whole["label"]), "ood_auroc": scorer.ood_auroc(whole["inside"])}
+    together = agreed([found[name] for name in fused], scorer.n_concepts)
+    every = scorer.figures(together)
     rows: list[dict[str, Any]] = []
     for name, signals in found.items():
         row: dict[str, Any] = {"method": name, **scorer.figures(signals), **costs[name]}
         if name in fused:
-            rest = [found[other] for other in fused if other != name]
-            row["left_out"] = {}
-            for key, kind, judge in (("noise_ap", "label", scorer.noise_ap), ("ood_auroc", "inside", scorer.ood_auroc)):
-                if getattr(signals, kind) is not None:
-                    without = judge(_mean_rank([getattr(other, kind) for other in rest]))
-                    row["left_out"][key] = round((without or 0) - (every[key] or 0), 4)
+            without = scorer.figures(agreed([found[other] for other in fused if other != name], scorer.n_concepts))
+            row["left_out"] = {
+                figure: round(left - whole, 4)
+                for figure in touched(signals)
+                if (left := without[figure]) is not None and (whole := every[figure]) is not None
+            }
         rows.append(row)
-    rows.append({"method": "all", **scorer.figures(Signals(**whole)), "seconds": 0.0, "memory_mb": 0.0})
+    rows.append({"method": "all", **every, "seconds": 0.0, "memory_mb": 0.0})
     return rows
 
 
-def _mean_rank(scores: list[np.ndarray | None]) -> np.ndarray:
-    there = [values for values in scores if values is not None]
-    ranked = []
-    for values in there:
-        ordered = np.sort(values)
-        ranked.append((np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2 / len(values))
-    return np.asarray(np.mean(ranked, axis=0))
+def touched(signals: Signals) -> list[str]:
+    """The figures of all methods together that a method has a part in."""
+    parts = {"noise_ap": signals.label, "ood_auroc": signals.inside, **{f"purity_{share:.2f}": signals.trust for share in YIELDS}}
+    ranked = ["verdict_f1"] if signals.label is not None or signals.inside is not None else []
+    return [name for name, part in parts.items() if part is not None] + ranked
+
+
+def agreed(methods: list[Signals], n_concepts: int) -> Signals:
+    """What methods say together: mean ranks, and the concept whose suggestions add up to the most, each by the rank of its trust."""
+    labels, insides = ([getattr(said, kind) for said in methods if getattr(said, kind) is not None] for kind in ("label", "inside"))
+    votes = [(said.suggested, _ranks(said.trust)) for said in methods if said.suggested is not None and said.trust is not None]
+    means = [np.asarray(np.mean([_ranks(values) for values in there], axis=0)) if there else None for there in (labels, insides)]
+    if not votes:
+        return Signals(*means)
+    total = np.zeros((len(votes[0][1]), n_concepts))
+    for suggested, trust in votes:
+        rows = np.flatnonzero(suggested >= 0)
+        total[rows, suggested[rows]] += trust[rows]
+    return Signals(*means, suggested=total.argmax(1), trust=total.max(1) / len(votes))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    ordered = np.sort(values)
+    return np.asarray((np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2 / len(values))

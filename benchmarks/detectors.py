@@ -10,7 +10,8 @@ noise_ap, ood_auroc     how well its scores rank wrong labels and off-topic imag
 text_auroc              how well it ranks another image's text against the image's own specific text; null where it judges no pair
 verdict_f1              macro F1 of right, wrong_concept, off_topic, with as many rows of each kind as the EM estimates
 purity_0.70, _0.80      purity of its surest suggestions at that yield of in-domain images; null where it suggests nothing of its own
-left_out                noise_ap and ood_auroc of the mean rank of all methods but this one, less those of all; negative = it is missed
+left_out                noise_ap, ood_auroc, verdict_f1 and purities of all methods but this one together (mean ranks; concepts by summed
+                        ranks of trust), less those of all; negative = it is missed; only the figures that it has a part in
 seconds, memory_mb      CPU seconds and most memory of the method by itself; what it shares with others (`shared_s`) is left out
 """
 

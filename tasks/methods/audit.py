@@ -49,8 +49,14 @@ def measured(sizes: Sequence[int], judged: Sequence[int], right: Sequence[int], 
 
     The estimate weights strata by size. Its interval is Wilson's (1927) at the number of verdicts of a simple sample that would have the
     same variance; for that variance each stratum's share is drawn by one right and one wrong verdict towards a half, so that strata
-    without an error count as uncertain too. `level` in (0, 1). Raises ValueError for a stratum with rows and no verdict.
+    without an error count as uncertain too. `level` in (0, 1). Raises ValueError for a stratum with rows and no verdict,
+    for more right ones than verdicts or more verdicts than rows, and for another level.
     """
+    if not 0 < level < 1:
+        raise ValueError(f"level {level} is the interval's chance to hold the truth: give a number between 0 and 1")
+    for number, (rows, seen, good) in enumerate(zip(sizes, judged, right, strict=True)):
+        if not 0 <= good <= seen <= rows:
+            raise ValueError(f"stratum {number} has {good} right of {seen} verdicts on {rows} rows: count no row twice")
     size, n, hits = (np.array(values, np.float64) for values in (sizes, judged, right))
     used = size > 0
     size, n, hits = size[used], n[used], hits[used]

@@ -11,6 +11,18 @@ UNREACHABLE = 2.0  # a threshold that no probability passes: for concepts withou
 TOLERANCE = 1e-6
 
 
+def check_given(pred_probs: np.ndarray, given: np.ndarray) -> None:
+    """Raise ValueError unless each of the given concepts (n,) is -1 or a column of the predictions (n, K), and these are numbers."""
+    if pred_probs.ndim != 2 or given.shape != pred_probs.shape[:1]:
+        raise ValueError(f"predictions of shape {pred_probs.shape} for given concepts of shape {given.shape}: give (n, K) and (n,)")
+    outside = given[(given < -1) | (given >= pred_probs.shape[1])]
+    if len(outside):
+        raise ValueError(f"given concept {outside[0]} of {pred_probs.shape[1]}: number them from 0, with -1 for none")
+    unknown = ~np.isfinite(pred_probs).all(1)
+    if unknown.any():
+        raise ValueError(f"{unknown.sum()} of {len(given)} rows have predictions that are no numbers: leave them out")
+
+
 def thresholds(pred_probs: np.ndarray, given: np.ndarray) -> np.ndarray:
     """(n_concepts,) mean probability of each concept among the rows given it (eq. 2); out of reach where there is none."""
     n_concepts = pred_probs.shape[1]

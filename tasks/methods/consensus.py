@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+RATE, MEAN_DECAY, SQUARE_DECAY = 0.1, 0.9, 0.999  # of Adam; HOC's learning rate, the others Adam's own
+
 
 class Consensus(NamedTuple):
     """Frequencies of given concepts: first (K,) of rows, second (K, K) of rows and nearest neighbours, third (m, K, K) of triples whose
@@ -48,8 +50,10 @@ def count_consensus(
 
     neighbors (n, m) int64, nearest first, -1 = none; given (n,) int, -1 = none; weights (n,), 0 = counts nowhere. Neighbours that are
     copies of the row or of each other are passed over. Only triples of the `n_slices` most frequent concepts are kept, which bounds
-    memory by n_slices * K * K numbers.
+    memory by n_slices * K * K numbers. Raises ValueError for no round or slice, and for a share outside (0, 1].
     """
+    if n_rounds < 1 or n_slices < 1 or not 0 < share <= 1:
+        raise ValueError(f"n_rounds {n_rounds}, n_slices {n_slices}, share {share}: give 1 or more of both, and a share from above 0 to 1")
     usable = (given >= 0) & (weights > 0)
     totals = np.bincount(given[usable], weights[usable], n_concepts)
     sliced = np.sort(np.argsort(-totals, kind="stable")[:n_slices])
@@ -87,18 +91,20 @@ def nearest_two(neighbors: np.ndarray, groups: np.ndarray, chosen: np.ndarray) -
 def fit_noise(consensus: Consensus, *, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """(transition (K, K), prior (K,)): chance of each given concept by true concept, and of the true concepts.
 
-    Minimises the distances between the three kinds of frequencies and those that transition and prior imply (HOC, eq. 9), by L-BFGS on
-    softmax logits from a diagonal start. Frequencies don't tell which true concept is which: the order is the one in which most rows are
-    right. Without a triple nothing is known: the identity and the frequencies themselves.
+    Minimises the distances between the three kinds of frequencies and those that transition and prior imply (HOC, eq. 9), by Adam on
+    softmax logits from a diagonal start; of its `n_steps` the nearest counts. Long steps, such as those of a line search, leave the start's
+    surroundings and end at other minima. Frequencies don't tell which true concept is which: the order is the one in which most rows are
+    right. Without a triple nothing is known: the identity and the frequencies themselves. Raises ValueError for no step.
     """
-    from scipy.optimize import linear_sum_assignment, minimize
+    from scipy.optimize import linear_sum_assignment
 
+    if n_steps < 1:
+        raise ValueError(f"n_steps is {n_steps}: the fit of noise needs at least 1 step")
     n_concepts = len(consensus.first)
     if consensus.third.sum() <= 0 or n_concepts < 2:
         total = consensus.first.sum()
         return np.eye(n_concepts), consensus.first / total if total > 0 else np.full(n_concepts, 1 / n_concepts)
-    start = np.concatenate([(5 * np.eye(n_concepts) - 1).ravel(), np.log(consensus.first + 1e-2)])
-    found = minimize(_distance, start, args=(consensus,), jac=True, method="L-BFGS-B", options={"maxiter": n_steps, "ftol": 1e-12}).x
+    found = _descend(np.concatenate([(5 * np.eye(n_concepts) - 1).ravel(), np.log(consensus.first + 1e-2)]), consensus, n_steps)
     transition, prior = _softmax(found[: n_concepts**2].reshape(n_concepts, n_concepts)), _softmax(found[None, n_concepts**2 :])[0]
     rows, columns = linear_sum_assignment(-transition * prior[:, None])
     order = rows[np.argsort(columns)]
@@ -109,6 +115,20 @@ def error_chances(transition: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """(K, K) chance of the true concept (row) by given concept (column); columns sum to 1."""
     joint = transition * prior[:, None]
     return np.asarray(joint / np.maximum(joint.sum(0), 1e-12))
+
+
+def _descend(start: np.ndarray, observed: Consensus, n_steps: int) -> np.ndarray:
+    """The nearest of `n_steps` points of Adam (Kingma and Ba 2015): at the minimum the distances have a kink, about which steps swing."""
+    flat, best, least = start, start, np.inf
+    mean, square = np.zeros(start.shape), np.zeros(start.shape)
+    for step in range(1, n_steps + 1):
+        value, slope = _distance(flat, observed)
+        if value < least:
+            best, least = flat, value
+        mean = MEAN_DECAY * mean + (1 - MEAN_DECAY) * slope
+        square = SQUARE_DECAY * square + (1 - SQUARE_DECAY) * slope**2
+        flat = flat - RATE * mean / (1 - MEAN_DECAY**step) / (np.sqrt(square / (1 - SQUARE_DECAY**step)) + 1e-8)
+    return best
 
 
 def _distance(flat: np.ndarray, observed: Consensus) -> tuple[float, np.ndarray]:

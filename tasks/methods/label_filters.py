@@ -12,6 +12,7 @@ import numpy as np
 
 from tasks.methods.confident_learning import (
     calibrated_joint,
+    check_given,
     confident_guesses,
     confident_joint,
     contradicted,
@@ -44,10 +45,16 @@ def find_issues(pred_probs: np.ndarray, given: np.ndarray, *, rule: Rule, noise_
     - both: rows that both call errors; predicted_neq_given: another concept is more probable;
     - low_self_confidence, low_normalized_margin: as many rows as confident_learning finds, the lowest scores first.
 
-    All but the last two spare rows whose given concept is the most probable one. Raises ValueError for an unknown rule.
+    All but the last two spare rows whose given concept is the most probable one. Raises ValueError for an unknown rule, for
+    predictions and given concepts that don't belong together, and for a `noise_share` or `min_rows` out of range.
     """
     if rule not in RULES:
         raise ValueError(f"rule '{rule}' is unknown: use one of {', '.join(RULES)}")
+    if not 0 <= noise_share <= 1:
+        raise ValueError(f"noise_share {noise_share} is a share of the estimated errors: give a number from 0 to 1")
+    if min_rows < 0:
+        raise ValueError(f"min_rows {min_rows} is a number of rows to leave: give 0 or more")
+    check_given(pred_probs, given)
     if rule == "confident_learning":
         return label_issues(pred_probs, given)
     if rule == "predicted_neq_given":

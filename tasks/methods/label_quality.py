@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from tasks.methods.confident_learning import TOLERANCE, normalized_margin, thresholds
+from tasks.methods.confident_learning import TOLERANCE, check_given, normalized_margin, thresholds
 
 Quality = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
 
@@ -18,8 +18,9 @@ def quality_scores(pred_probs: np.ndarray, given: np.ndarray, *, quality: Qualit
     """(n,) float64 in [0, 1], 1 = the given concept is right; rows without one (-1) are judged by their most probable concept.
 
     pred_probs (n, K) out of fold. `adjusted`: probabilities are taken relative to each concept's threshold first. Raises ValueError for an
-    unknown quality.
+    unknown quality, and for predictions and given concepts that don't belong together.
     """
+    check_given(pred_probs, given)
     probs = adjusted_probs(pred_probs, thresholds(pred_probs, given)) if adjusted else pred_probs
     concept = np.where(given >= 0, given, probs.argmax(1))
     own = probs[np.arange(len(given)), concept]

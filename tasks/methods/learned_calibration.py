@@ -1,6 +1,7 @@
 """Learn from people: calibrated chances that each suggestion is right, out of the signals and of some hundred human verdicts.
 
-A logistic regression on the signals, and a rising curve (isotonic regression) from what it says of rows that it never saw to frequencies.
+A logistic regression on the signals, and a rising curve (isotonic regression; Zadrozny and Elkan, "Transforming classifier scores into
+accurate multiclass probability estimates", 2002) from what it says of rows that it never saw to frequencies.
 A reviewed row is judged by probe and curve of the other folds, its copies with it. With fewer verdicts than `min_verdicts` it stays
 silent, since a curve through a few dozen points promises more than it knows; and rows of which the machine was surer, or less sure, than
 of any that a person judged keep the machine's chance, since a review queue shows doubtful rows alone.

@@ -1,4 +1,4 @@
-"""Score how far each image shows one of the concepts at all: eleven scores behind one signature, and thresholds by a stated target.
+"""Score how far each image shows one of the concepts at all: twelve scores behind one signature.
 
 Every score takes what is known of the rows and the settings, and gives (n,) float64 in [0, 1], 1 = in distribution. Scores that have no
 scale of their own are ranks among the kept rows. All statistics come from kept rows: one off-topic clump in the statistics stretches
@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from tasks.methods.outliers import ranks, relative_mahalanobis
 from tasks.methods.prototypes import mean_prototypes
+
+NO_DISTANCE = 1e-7  # of cosines in float32, nearer is the same
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Known:
 
 @dataclass(frozen=True)
 class OodSettings:
-    """temperature of energy; gen_power and gen_top (g and M of GEN); n_neighbors (k of kNN); shrinkage of covariances towards a sphere;
-    n_principal directions that ViM leaves out; n_dims, n_steps of the mixture; text_temperature (tau of MCM)."""
+    """temperature of energy; gen_power and gen_top (g and M of GEN); n_neighbors (k of kNN and of the mean
+    distance); shrinkage of covariances towards a sphere; n_principal directions that ViM leaves out; n_dims, n_steps of the mixture;
+    text_temperature (tau of MCM)."""
 
     temperature: float
     gen_power: float
@@ -87,6 +89,29 @@ def nearest_neighbor(known: Known, settings: OodSettings) -> np.ndarray:
     return ranks((known.similarities * is_kth).sum(1), known.kept)
 
 
+def neighbor_distance(known: Known, settings: OodSettings) -> np.ndarray:
+    """Datalab's: mean cosine distance to the k nearest kept rows that are no copies, as `distance_scores`; 0 where the graph has none.
+
+    Kuan and Mueller 2022, "Back to the basics: revisiting out-of-distribution detection baselines", with a bank of kept rows alone.
+    """
+    there = np.maximum(known.neighbors, 0)
+    counts = (known.neighbors >= 0) & known.kept[there] & (known.groups[there] != known.groups[:, None])
+    counts &= np.cumsum(counts, axis=1) <= settings.n_neighbors
+    n_near = counts.sum(1)
+    distances = ((1 - known.similarities) * counts).sum(1) / np.maximum(n_near, 1)
+    return np.where(n_near > 0, distance_scores(distances, known.kept & (n_near > 0)), 0.0)
+
+
+def distance_scores(distances: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """(n,) float64 in [0, 1]: exponential of minus each distance over the kept rows' median; 1 for distances of rounding alone.
+
+    distances (n,) of 0 or more; kept (n,) bool.
+    """
+    usual = float(np.median(distances[kept])) if kept.any() else 1.0
+    scores = np.exp(-distances / max(usual, NO_DISTANCE))
+    return np.asarray(np.where(distances < NO_DISTANCE, 1.0, scores))
+
+
 def mahalanobis(known: Known, settings: OodSettings) -> np.ndarray:
     """Distance to the nearest concept's mean by a shared covariance, as a rank (Lee et al. 2018)."""
     if not known.kept.any():
@@ -117,7 +142,11 @@ def virtual_logit(known: Known, settings: OodSettings) -> np.ndarray:
 
 def mixture(known: Known, settings: OodSettings) -> np.ndarray:
     """Log likelihood under a mixture of normals with one covariance, one component per concept, on the kept rows' whitened principal
-    directions, as a rank; EM starts from the concepts' means."""
+    directions, as a rank; EM (Dempster, Laird and Rubin 1977) starts from the concepts' means.
+
+    The mixture with a common covariance is that of Hastie and Tibshirani 1996, "Discriminant analysis by Gaussian mixtures", without its
+    discriminant: a row's concept is only where EM starts.
+    """
     kept = known.kept
     if not kept.any():
         return np.full(len(kept), 0.5)
@@ -140,7 +169,7 @@ def concept_matching(known: Known, settings: OodSettings) -> np.ndarray:
 
 
 def prototype_similarity(known: Known, _settings: OodSettings) -> np.ndarray:
-    """Half of 1 plus the cosine to the nearest concept's mean kept image."""
+    """Half of 1 plus the cosine to the nearest concept's mean kept image: the nearest class mean of Mensink et al. 2013, by cosine."""
     members = np.where(known.kept, known.members, -1)
     prototypes = mean_prototypes(known.embeddings, members, n_prototypes=known.logits.shape[1])
     present = np.linalg.norm(prototypes, axis=1) > 0
@@ -155,6 +184,7 @@ SCORES: dict[str, Callable[[Known, OodSettings], np.ndarray]] = {
     "energy": energy,
     "gen": generalised_entropy,
     "knn": nearest_neighbor,
+    "neighbor_distance": neighbor_distance,
     "mahalanobis": mahalanobis,
     "relative_mahalanobis": background_mahalanobis,
     "vim": virtual_logit,
@@ -162,26 +192,6 @@ SCORES: dict[str, Callable[[Known, OodSettings], np.ndarray]] = {
     "mcm": concept_matching,
     "prototype": prototype_similarity,
 }
-
-
-def threshold(scores: np.ndarray, kept: np.ndarray, *, rule: Literal["recall", "deviation", "share"], target: float) -> float:
-    """The score below which rows count as off-topic, by a stated target.
-
-    "recall": `target` of the kept rows lie at or above it; "deviation": so many robust deviations (1.4826 times the median absolute one)
-    below the kept rows' median; "share": `target` of all rows lie below it. scores (n,); kept (n,) bool. Raises ValueError for a share
-    or recall outside [0, 1]. Without kept rows nothing is off-topic: 0.
-    """
-    if rule != "deviation" and not 0 <= target <= 1:
-        raise ValueError(f"target {target} of rule '{rule}' is a share: give a number from 0 to 1")
-    if rule == "share":
-        return float(np.quantile(scores, target, method="higher")) if len(scores) else 0.0
-    if not kept.any():
-        return 0.0
-    own = scores[kept]
-    if rule == "recall":
-        return float(np.quantile(own, 1 - target, method="lower"))
-    middle = float(np.median(own))
-    return max(middle - target * 1.4826 * float(np.median(np.abs(own - middle))), 0.0)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -42,6 +42,8 @@ def smooth_texts(
 
     texts (n, d), has_text (n,) bool; neighbors (b, m) int, -1 = none, and similarities (b, m) of some or all of the n rows. Its own text
     has no part: a lone wrong one is averaged out (section 3.3).
+    CAPro makes the graph symmetric first (the greater of both directions) and takes the neighbours out of four times as many, re-ranked by
+    those they share; here each image asks its own nearest ones.
     """
     result = np.zeros((len(neighbors), texts.shape[1]), np.float32)
     for j in range(min(n_neighbors, neighbors.shape[1])):

@@ -65,10 +65,12 @@ def separate(
 
     features (n, d) float32; given (n,) int, -1 = none, which is never noisy by its loss; folds (n,) int, -1 = judged by all probes;
     `sure`: chance above which the losses' word is taken for the plane; `n_averaged` last rounds are averaged. Raises ValueError for no
-    round.
+    round, and for none to average.
     """
     if n_rounds < 1:
         raise ValueError(f"n_rounds is {n_rounds}: separation needs at least 1 round")
+    if n_averaged < 1:
+        raise ValueError(f"n_averaged is {n_averaged}: average at least the last round")
     targets = np.where((given >= 0)[:, None], np.eye(n_concepts, dtype=np.float32)[np.maximum(given, 0)], 1 / n_concepts).astype(np.float32)
     named = (given >= 0) & (weights > 0)
     kept = named

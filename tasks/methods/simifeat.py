@@ -1,4 +1,5 @@
-"""Find label errors by neighbours over rounds: SimiFeat (Zhu, Dong and Liu, "Detecting corrupted labels without training a model", 2022).
+"""Find label errors by neighbours over rounds: SimiFeat by Zhu, Dong and Liu, "Detecting corrupted labels without training a
+model to predict", 2022.
 
 Every round lets a random part of the rows count the concepts around each of them, and flags by vote (the given concept isn't the most
 counted one) or by rank (as many of the least supported rows of each concept as its noise says). Rounds vote on the flag.
@@ -6,12 +7,14 @@ counted one) or by rank (as many of the least supported rows of each concept as 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from tasks.methods.consensus import draws
 
+Rule = Literal["vote", "rank"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 MIN_NOISE, MAX_NOISE = 0.05, 0.95  # shares of a concept that may be flagged where the estimate lies outside (0, 1)
 
 
@@ -68,7 +71,12 @@ def vote_flags(counts: np.ndarray, given: np.ndarray) -> np.ndarray:
 
 
 def rank_flags(counts: np.ndarray, given: np.ndarray, noise: np.ndarray, judged: np.ndarray) -> np.ndarray:
-    """(n,) bool: of each given concept the share `noise` (K,) of the judged rows with the smallest count of their own (eq. 7)."""
+    """(n,) bool: of each given concept the share `noise` (K,) of the judged rows with the smallest count of their own (eq. 7).
+
+    Raises ValueError unless there is one noise for each column of the counts.
+    """
+    if noise.shape != counts.shape[1:]:
+        raise ValueError(f"noise of shape {noise.shape} for {counts.shape[1]} concepts: give one share for each")
     share = np.where((noise > 0) & (noise < 1), noise, np.clip(noise, MIN_NOISE, MAX_NOISE))
     support = counts[np.arange(len(given)), np.maximum(given, 0)]
     flags = np.zeros(len(given), bool)
@@ -94,15 +102,20 @@ def rounds(
     n_neighbors: int,
     n_rounds: int,
     share: float,
-    rule: Literal["vote", "rank"],
+    rule: Rule,
     noise: np.ndarray | None = None,
     seed: int,
 ) -> Judgement:
     """Judge every row over `n_rounds` draws of a `share` of the groups of copies (section 3.4).
 
     weights (n,): rows of 0 have no vote and are judged in every round; noise (K,): share of wrong rows among those given each concept,
-    such as 1 minus the diagonal of `consensus.error_chances`. Raises ValueError if the rule is "rank" and there is none.
+    such as 1 minus the diagonal of `consensus.error_chances`. Raises ValueError if the rule is "rank" and there is none, for
+    an unknown rule, for no round, and for a share outside (0, 1].
     """
+    if rule not in RULES:
+        raise ValueError(f"rule '{rule}' is unknown: use vote or rank")
+    if n_rounds < 1 or not 0 < share <= 1:
+        raise ValueError(f"n_rounds {n_rounds}, share {share}: judge in 1 round or more, by a share above 0 and up to 1")
     if rule == "rank" and noise is None:
         raise ValueError("rule 'rank' needs the noise of every concept: give `noise`, or use rule 'vote'")
     everyone, idle = np.arange(len(given)), weights <= 0
@@ -112,7 +125,7 @@ def rounds(
         drawn = draws(groups, seed=seed + number) < share
         judged = drawn | idle
         counts = label_counts(neighbors, similarities, given, groups, drawn & ~idle, n_concepts=n_concepts, n_neighbors=n_neighbors)
-        flags = vote_flags(counts, given) if noise is None or rule == "vote" else rank_flags(counts, given, noise, judged)
+        flags = vote_flags(counts, given) if rule == "vote" or noise is None else rank_flags(counts, given, noise, judged)
         flagged += flags & judged
         judged_times += judged
         heard = judged & (counts.max(1, initial=0.0) > 0)
@@ -126,10 +139,12 @@ def rounds(
 
 
 def long_tail_scores(similarities: np.ndarray, neighbors: np.ndarray, *, n_neighbors: int) -> np.ndarray:
-    """(n,) float64 in [-1, 1], 1 = common: a squeezed mean similarity to the nearest neighbours; rare patterns come last.
+    """(n,) float64, from 1 = common down to 0.24 = rare: 1 less Docta's long-tail score, so that rare patterns come last as elsewhere.
 
-    0 for rows without a neighbour.
+    That score is 2 / (1 + exp(-m)) - 1 of the mean cosine distance m to the nearest neighbours. similarities (n, m) cosine; neighbors
+    (n, m) int64, nearest first, -1 = none. 0 for rows without a neighbour.
     """
     there = neighbors[:, :n_neighbors] >= 0
-    mean = (similarities[:, :n_neighbors] * there).sum(1) / np.maximum(there.sum(1), 1)
-    return np.asarray(2 / (1 + np.exp(-mean)) - 1)
+    n_near = there.sum(1)
+    mean = ((1 - similarities[:, :n_neighbors]) * there).sum(1) / np.maximum(n_near, 1)
+    return np.where(n_near > 0, 2 - 2 / (1 + np.exp(-mean)), 0.0)

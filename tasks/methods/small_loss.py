@@ -13,13 +13,17 @@ def clean_posterior(losses: np.ndarray, classes: np.ndarray | None = None, *, mi
     losses (n,) float, finite. With classes (n,) int64 every concept of at least MIN_ROWS rows is split for itself, since hard concepts
     have larger losses; the rest is split together. Where the two means lie closer than `min_separation` of the larger spread the losses
     count as one mode and nobody is called noisy: all get 1. Those of one normal distribution come to about 1.5.
-    Raises ValueError for losses that are no numbers.
+    Raises ValueError for losses that are no numbers, and for classes that don't go with them.
     """
     losses = np.asarray(losses, np.float64)
     if not np.isfinite(losses).all():
         raise ValueError(f"{(~np.isfinite(losses)).sum()} of {len(losses)} losses are no numbers: split them only after every row was seen")
     if classes is None:
         return _posterior(losses, min_separation)
+    if classes.shape != losses.shape:
+        raise ValueError(f"classes of shape {classes.shape} for losses of shape {losses.shape}: give one class per loss")
+    if len(classes) and classes.min() < 0:
+        raise ValueError(f"class {classes.min()} is none: number classes from 0, and leave rows without one out")
     counts = np.bincount(classes)
     found = np.empty(len(losses))
     small = counts[classes] < MIN_ROWS

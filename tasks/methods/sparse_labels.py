@@ -1,5 +1,8 @@
 """Find label errors among many concepts: confident learning in two passes over each row's most probable concepts.
 
+Thresholds, guesses and joint are those of Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", 2021
+(eq. 1 and 2); that a few listed probabilities do for them is not from there.
+
 Equal to the dense form as long as the given concept and all that pass their thresholds are listed. A given concept that isn't listed has an
 even share of what the list leaves over, at most the least listed probability. Memory: one byte, one number and one guess per row, and the
 joint's cells that occur.
@@ -37,7 +40,12 @@ def chunks(concepts: np.ndarray, probs: np.ndarray, given: np.ndarray, *, rows: 
 
 
 def top_concepts(pred_probs: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """(concepts (n, k) int32, probabilities (n, k) float32) of each row's k most probable concepts, in falling order."""
+    """(concepts (n, k) int32, probabilities (n, k) float32) of each row's k most probable concepts, in falling order.
+
+    Raises ValueError for a k below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}: list at least 1 concept of each row")
     k = min(k, pred_probs.shape[1])
     found = np.argpartition(-pred_probs, k - 1, axis=1)[:, :k]
     order = np.take_along_axis(found, np.lexsort((found, -np.take_along_axis(pred_probs, found, 1))), 1)
@@ -46,10 +54,14 @@ def top_concepts(pred_probs: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray
 
 def sparse_issues(first: Iterable[Chunk], second: Iterable[Chunk], *, n_concepts: int) -> SparseIssues:
     """The filter "confident learning" on listed probabilities; both passes give the same chunks of (concepts (m, k), probs (m, k) in
-    falling order, given (m,), -1 = none given)."""
+    falling order, given (m,), -1 = none given).
+
+    Raises ValueError for concepts outside the `n_concepts`, and for passes of different lengths.
+    """
     sizes, sums = np.zeros(n_concepts, np.int64), np.zeros(n_concepts)
     owns = []
     for concepts, probs, given in first:
+        _check(concepts, given, n_concepts)
         own = _own(concepts, probs, given, n_concepts)
         known = given >= 0
         sizes += np.bincount(given[known], minlength=n_concepts)
@@ -67,6 +79,8 @@ def sparse_issues(first: Iterable[Chunk], second: Iterable[Chunk], *, n_concepts
         guess = np.where(n_passing > 0, best, -1).astype(np.int32)
         mine = own[start : start + len(given)]
         start += len(given)
+        if start > len(own):
+            break
         contradicted = (concepts[:, 0] != given) & (probs[:, 0] > mine + np.float32(TOLERANCE))
         flags.append((given >= 0) & (guess >= 0) & (guess != given) & contradicted)
         counted = (given >= 0) & (guess >= 0)
@@ -74,9 +88,18 @@ def sparse_issues(first: Iterable[Chunk], second: Iterable[Chunk], *, n_concepts
         keys, place = np.unique(np.concatenate([keys, fresh]), return_inverse=True)
         counts = np.bincount(place, np.concatenate([counts, times]), len(keys)).astype(np.int64)
         guesses.append(guess)
+    if start != len(own):
+        raise ValueError(f"the first pass gave {len(own)} rows, the second {start} or more: both must give the same chunks")
     joined = np.concatenate(flags) if flags else np.zeros(0, bool)
     all_guesses = np.concatenate(guesses) if guesses else np.zeros(0, np.int32)
     return SparseIssues(joined, own, all_guesses, limits, np.stack([keys // n_concepts, keys % n_concepts], axis=1), counts)
+
+
+def _check(concepts: np.ndarray, given: np.ndarray, n_concepts: int) -> None:
+    for name, values, least in (("listed", concepts, 0), ("given", given, -1)):
+        outside = values[(values < least) | (values >= n_concepts)]
+        if outside.size:
+            raise ValueError(f"{name} concept {outside.flat[0]} of {n_concepts}: number them from 0; only a given one may be -1, for none")
 
 
 def _own(concepts: np.ndarray, probs: np.ndarray, given: np.ndarray, n_concepts: int) -> np.ndarray:

@@ -24,7 +24,10 @@ def choose_donors(
     images and texts (n, d) of unit length or zero; usable (n,) bool; neighbors (n, m) int64 row numbers, -1 = none; concepts (n,) int, -1 =
     none, which is no one's like; groups (n,) int: copies share one and give each other nothing new. A neighbour of the same concept lends
     its text where image and text lie as near to each other as in the lowest `least_quantile` of usable pairs; the nearest text is taken.
+    Raises ValueError for a quantile outside [0, 1].
     """
+    if not 0 <= least_quantile <= 1:
+        raise ValueError(f"least_quantile {least_quantile} is a share of the usable pairs: give a number from 0 to 1")
     n = len(images)
     donors = np.where(usable, np.arange(n), -1)
     if not usable.any():

@@ -1,6 +1,9 @@
 """Read alt texts as evidence: which concept a text speaks for, and how well it fits its image, out of words alone.
 
 A word tells its concept by the company it keeps: no dictionary is needed, one in the concept files only gives a start.
+Naive Bayes on words in an EM over unread texts is Nigam, McCallum, Thrun and Mitchell, "Text classification from labeled and unlabeled
+documents using EM", 2000. Not from there: a share of texts that say nothing, what a text added left out of its own judgement, and that one
+text says at most one over the prior.
 """
 
 from __future__ import annotations

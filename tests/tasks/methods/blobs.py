@@ -27,9 +27,19 @@ class Blobs:
 
 
 def make_blobs(
-    *, n_each: int = 100, n_concepts: int = 5, separation: float = 1.0, noise: float = 0.2, n_off: int = 0, seed: int = 0
+    *,
+    n_each: int = 100,
+    n_concepts: int = 5,
+    separation: float = 1.0,
+    noise: float = 0.2,
+    paired: float = 0.0,
+    n_off: int = 0,
+    seed: int = 0,
 ) -> Blobs:
-    """Concepts around random directions of length `separation` in 64 dimensions of spread 1; off-topic rows are scattered."""
+    """Concepts around random directions of length `separation` in 64 dimensions of spread 1; off-topic rows are scattered.
+
+    A share `noise` of the rows is given any other concept, and a share `paired` the next one.
+    """
     rng = np.random.default_rng(seed)
     centres = normalized(rng.normal(size=(n_concepts, 64))) * separation
     truth = np.concatenate([np.repeat(np.arange(n_concepts), n_each), np.full(n_off, -1)])
@@ -37,6 +47,7 @@ def make_blobs(
     embeddings = normalized(inside + rng.normal(size=(len(truth), 64)) / 8)
     wrong = (truth < 0) | (rng.random(len(truth)) < noise)
     given = np.where(wrong, (truth + rng.integers(1, n_concepts, len(truth))) % n_concepts, truth)
+    given = np.where(~wrong & (rng.random(len(truth)) < paired / (1 - noise)), (truth + 1) % n_concepts, given)
     similarity = embeddings @ embeddings.T
     np.fill_diagonal(similarity, -2)
     neighbors = np.argsort(-similarity, axis=1, kind="stable")[:, :50]

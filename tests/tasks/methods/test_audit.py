@@ -56,6 +56,21 @@ def test_a_stratum_without_a_verdict_is_named():
         measured([10, 10], [5, 0], [5, 0], level=0.95)
 
 
+@pytest.mark.parametrize(
+    ("strata", "level", "message"),
+    [
+        (([10, 10], [5, 5], [5, 9]), 0.95, "stratum 1 has 9 right of 5 verdicts on 10 rows: count no row twice"),
+        (([10], [12], [9]), 0.95, "stratum 0 has 9 right of 12 verdicts on 10 rows"),
+        (([10], [5], [-1]), 0.95, "stratum 0 has -1 right of 5 verdicts"),
+        (([10], [5], [5]), 1.5, "level 1.5 is the interval's chance to hold the truth: give a number between 0 and 1"),
+        (([10], [5], [5]), 0.0, "level 0.0 is the interval's chance"),
+    ],
+)
+def test_counts_and_levels_without_a_meaning_are_refused(strata, level, message):
+    with pytest.raises(ValueError, match=message):
+        measured(*strata, level=level)
+
+
 def test_promises_in_words():
     found = Purity(0.93, 0.90, 0.95, 100)
     assert statement(found, 0.92) == "the promise lies within the interval"

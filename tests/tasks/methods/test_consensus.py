@@ -39,6 +39,40 @@ def test_planted_noise_is_estimated():
     assert prior == pytest.approx(np.full(5, 0.2), abs=0.08)
 
 
+def distance(consensus: Consensus, transition: np.ndarray, prior: np.ndarray) -> float:
+    """Summed Frobenius distances between what was counted and what transition and prior imply."""
+    pairs = np.einsum("a,ai,aj->ij", prior, transition, transition)
+    triples = np.einsum("a,ai,aj,al->ijl", prior, transition, transition, transition, optimize=True)[consensus.sliced]
+    both = ((prior @ transition, consensus.first), (pairs, consensus.second), (triples, consensus.third))
+    return sum(float(np.sqrt(((implied - seen) ** 2).sum())) for implied, seen in both)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("separation", [1.0, 0.5])
+def test_the_fit_is_nearer_than_the_truth_and_on_its_diagonal(separation, seed):
+    rows = make_blobs(n_each=300, n_concepts=10, separation=separation, noise=0.2, paired=0.1, seed=seed)
+    consensus = count_consensus(rows.neighbors, rows.given, rows.groups, rows.weights, **{**COUNTING, "n_concepts": 10})
+    planted = np.zeros((10, 10))
+    np.add.at(planted, (rows.truth, rows.given), 1 / 300)
+    transition, prior = fit_noise(consensus, n_steps=1500)
+    assert distance(consensus, transition, prior) < distance(consensus, planted, np.full(10, 0.1))
+    assert np.diag(transition) == pytest.approx(np.diag(planted), abs=0.12)  # 0.095 at most; another minimum is off by 0.6
+    shown = np.array([(rows.truth[rows.given == concept] == concept).mean() for concept in range(10)])
+    assert np.diag(error_chances(transition, prior)) == pytest.approx(shown, abs=0.12)
+
+
+def test_no_step_is_refused():
+    with pytest.raises(ValueError, match="n_steps is 0: the fit of noise needs at least 1 step"):
+        fit_noise(implied(np.arange(3)), n_steps=0)
+
+
+@pytest.mark.parametrize("changes", [{"n_rounds": 0}, {"n_slices": 0}, {"share": 0.0}, {"share": 1.1}])
+def test_counting_nothing_is_refused(changes):
+    rows = make_blobs(n_each=5)
+    with pytest.raises(ValueError, match="give 1 or more of both, and a share from above 0 to 1"):
+        count_consensus(rows.neighbors, rows.given, rows.groups, rows.weights, **{**COUNTING, **changes})
+
+
 def test_the_order_of_the_rows_does_not_matter():
     rows = make_blobs(n_each=40)
     order = np.random.default_rng(1).permutation(len(rows.given))

@@ -70,6 +70,34 @@ def test_rows_without_a_concept_empty_concepts_and_single_rows(rule):
     assert not find_issues(np.ones((3, 1)), np.zeros(3, int), rule=rule).any()
 
 
-def test_an_unknown_rule_is_refused():
-    with pytest.raises(ValueError, match="rule 'best' is unknown: use one of confident_learning, prune_by_class"):
-        find_issues(PRED_PROBS, GIVEN, rule="best")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rule": "best"}, "rule 'best' is unknown: use one of confident_learning, prune_by_class"),
+        ({"noise_share": 2.0}, "noise_share 2.0 is a share of the estimated errors: give a number from 0 to 1"),
+        ({"noise_share": -1.0}, "noise_share -1.0 is a share"),
+        ({"min_rows": -1}, "min_rows -1 is a number of rows to leave: give 0 or more"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        find_issues(PRED_PROBS, GIVEN, **{"rule": "both", **changes})
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([0, 1, 7], "given concept 7 of 3: number them from 0, with -1 for none"),
+        ([0, -2, 1], "given concept -2 of 3"),
+        ([0, 1], r"predictions of shape \(3, 3\) for given concepts of shape \(2,\): give \(n, K\) and \(n,\)"),
+    ],
+)
+def test_given_concepts_that_do_not_belong_to_the_predictions_are_refused(rule, given, message):
+    with pytest.raises(ValueError, match=message):
+        find_issues(np.eye(3), np.array(given), rule=rule)
+
+
+def test_predictions_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="1 of 2 rows have predictions that are no numbers: leave them out"):
+        find_issues(np.array([[0.5, 0.5], [np.nan, 1.0]]), np.array([0, 1]), rule="both")

@@ -40,6 +40,12 @@ def test_adjustment_helps_the_rare_concept():
     assert adjusted_probs(np.array([[0.6, 0.4]]), np.array([0.9, 2.0]))[0] == pytest.approx([0.6, 0.4])  # nothing is known of an empty one
 
 
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_given_concepts_that_do_not_belong_to_the_predictions_are_refused(quality):
+    with pytest.raises(ValueError, match="given concept 2 of 2: number them from 0, with -1 for none"):
+        quality_scores(np.eye(2), np.array([0, 2]), quality=quality)
+
+
 def test_an_unknown_quality_is_refused():
     with pytest.raises(
         ValueError, match="quality 'best' is unknown: use self_confidence, normalized_margin or confidence_weighted_entropy"

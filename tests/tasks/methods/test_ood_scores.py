@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tasks.methods.ood_scores import SCORES, Known, OodSettings, mixture, nearest_neighbor, threshold
+from tasks.methods.ood_scores import SCORES, Known, OodSettings, distance_scores, mixture, nearest_neighbor, neighbor_distance
 from tests.tasks.methods.blobs import make_blobs
 
 SETTINGS = OodSettings(1.0, 0.1, 100, 10, 0.1, 8, 16, 10, 1.0)
@@ -36,7 +36,7 @@ def test_scattered_off_topic_rows_score_low(name):
     assert roc_auc_score(inside, scores) > 0.93
 
 
-@pytest.mark.parametrize("name", ["mahalanobis", "relative_mahalanobis", "vim", "gmm", "knn", "prototype"])
+@pytest.mark.parametrize("name", ["mahalanobis", "relative_mahalanobis", "vim", "gmm", "knn", "neighbor_distance", "prototype"])
 def test_a_clump_that_is_not_kept_scores_low(name):
     known, inside = known_blobs(clump=True)
     assert roc_auc_score(inside, SCORES[name](known, SETTINGS)) > 0.97
@@ -89,6 +89,8 @@ def test_the_kth_kept_neighbour_counts():
     known = Known(np.eye(4), np.zeros((4, 2)), np.array([0, 0, 1, -1]), np.ones(4), neighbors, near, np.arange(4), np.eye(4)[:2])
     # Second kept neighbours: 0.6, 0.7, 0.6, 0.4; ranks among the three kept rows.
     assert nearest_neighbor(known, replace(SETTINGS, n_neighbors=2)) == pytest.approx([1 / 3, 5 / 6, 1 / 3, 0])
+    # Mean distances to the first two of them: 0.25, 0.2, 0.35, 0.4; the kept rows' median is 0.25.
+    assert neighbor_distance(known, replace(SETTINGS, n_neighbors=2)) == pytest.approx(np.exp([-1.0, -0.8, -1.4, -1.6]))
 
 
 def test_the_mixture_is_scikit_learns():
@@ -105,11 +107,17 @@ def test_the_mixture_is_scikit_learns():
     assert np.corrcoef(np.argsort(np.argsort(ours)), np.argsort(np.argsort(theirs.score_samples(latents))))[0, 1] > 0.99
 
 
-def test_thresholds_reach_their_target():
-    scores, kept = np.arange(100) / 100, np.arange(100) >= 20
-    assert 0.95 <= (scores[kept] >= threshold(scores, kept, rule="recall", target=0.95)).mean() < 0.97
-    assert (scores < threshold(scores, kept, rule="share", target=0.12)).mean() == pytest.approx(0.12, abs=0.01)
-    assert threshold(scores, kept, rule="deviation", target=1.0) == pytest.approx(0.595 - 1.4826 * 0.2)
-    assert threshold(scores, np.zeros(100, bool), rule="recall", target=0.95) == 0
-    with pytest.raises(ValueError, match="target 1.5 of rule 'recall' is a share: give a number from 0 to 1"):
-        threshold(scores, kept, rule="recall", target=1.5)
+def test_datalabs_scores_by_hand():
+    distances = np.array([0.1, 0.2, 0.3, 0.9])
+    assert distance_scores(distances, np.ones(4, bool)) == pytest.approx([0.6703, 0.4493, 0.3012, 0.0273], abs=5e-5)
+    assert distance_scores(distances, np.array([True, False, False, False])) == pytest.approx(np.exp(-10 * distances))
+    assert distance_scores(np.array([0.0, 1e-9, 1.0]), np.array([True, True, False])) == pytest.approx([1, 1, 0])
+
+
+def test_the_mean_distance_is_cleanlabs():
+    from cleanlab.outlier import OutOfDistribution
+
+    known, _ = known_blobs()
+    everyone = replace(known, members=np.zeros(len(known.members), np.int64))
+    theirs = OutOfDistribution({"k": 10}).fit_score(features=known.embeddings, verbose=False)
+    assert neighbor_distance(everyone, SETTINGS) == pytest.approx(theirs, abs=1e-6)

@@ -68,6 +68,13 @@ def test_relabels_that_hold_are_trusted():
     assert relabel_weights(before, now, np.zeros(240, bool), power=2.0, min_separation=1.0).min() == 1
 
 
-def test_no_round_is_refused():
-    with pytest.raises(ValueError, match="n_rounds is 0: separation needs at least 1 round"):
-        separate(np.ones((4, 3)), np.zeros(4, int), np.ones(4), np.zeros(4, int), **{**SETTINGS, "n_rounds": 0})
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_rounds": 0}, "n_rounds is 0: separation needs at least 1 round"),
+        ({"n_averaged": 0}, "n_averaged is 0: average at least the last round"),
+    ],
+)
+def test_no_round_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        separate(np.ones((4, 3)), np.zeros(4, int), np.ones(4), np.zeros(4, int), **{**SETTINGS, **changes})

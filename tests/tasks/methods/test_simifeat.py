@@ -87,6 +87,22 @@ def test_rank_without_noise_is_refused():
         judge(rows, "rank", noise=None)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rule": "max"}, "rule 'max' is unknown: use vote or rank"),
+        ({"n_rounds": 0}, "n_rounds 0, share 0.9: judge in 1 round or more, by a share above 0 and up to 1"),
+        ({"share": 1.5}, "n_rounds 11, share 1.5: judge in 1 round or more"),
+        ({"rule": "rank", "noise": np.full(2, 0.2)}, r"noise of shape \(2,\) for 5 concepts: give one share for each"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        judge(make_blobs(n_each=5), **{"rule": "vote", **changes})
+
+
 def test_rare_patterns_come_last():
-    scores = long_tail_scores(np.array([[0.9, 0.7], [0.2, 0.1], [0.0, 0.0]]), np.array([[1, 2], [0, 2], [-1, -1]]), n_neighbors=2)
-    assert scores == pytest.approx([2 / (1 + np.exp(-0.8)) - 1, 2 / (1 + np.exp(-0.15)) - 1, 0])
+    near = np.array([[1.0, 1.0, -1.0], [0.9, 0.7, 0.0], [-1.0, -1.0, 1.0], [0.4, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    neighbors = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, -1, -1], [-1, -1, -1]])
+    # Mean distances to two neighbours: 0, 0.2, 2; to a single one: 0.6.
+    assert long_tail_scores(near, neighbors, n_neighbors=2) == pytest.approx([1, 0.9003, 0.2384, 0.7087, 0], abs=5e-5)

@@ -88,6 +88,18 @@ def test_losses_that_are_no_numbers_are_refused() -> None:
         clean_posterior(np.array([0.0, np.nan, 1.0]), min_separation=2.0)
 
 
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ([0, -1, 0], "class -1 is none: number classes from 0, and leave rows without one out"),
+        ([0, 0], r"classes of shape \(2,\) for losses of shape \(3,\): give one class per loss"),
+    ],
+)
+def test_classes_that_do_not_belong_to_the_losses_are_refused(classes, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        clean_posterior(np.array([0.0, 0.5, 1.0]), np.array(classes), min_separation=2.0)
+
+
 def test_the_smallest_share_is_kept_ties_by_place() -> None:
     np.testing.assert_array_equal(keep_smallest(np.array([3.0, 1.0, 2.0, 1.0]), 0.5), [False, True, False, True])
     np.testing.assert_array_equal(keep_smallest(np.array([1.0, 1.0, 1.0]), 0.34), [True, False, False])

@@ -43,3 +43,9 @@ def test_nothing_to_complete(n):
         np.ones((n, 2)), np.ones((n, 2)), np.ones(n, bool), np.full((n, 3), -1), np.zeros(n, int), np.arange(n), least_quantile=0.25
     )
     assert none.tolist() == list(range(n))
+
+
+@pytest.mark.parametrize("quantile", [-0.1, 2.0])
+def test_a_quantile_that_is_none_is_refused(quantile):
+    with pytest.raises(ValueError, match=f"least_quantile {quantile} is a share of the usable pairs: give a number from 0 to 1"):
+        donors(least_quantile=quantile)
