@@ -96,8 +96,9 @@ class Scorer:
 
 
 def table(found: dict[str, Signals], costs: dict[str, dict[str, float]], scorer: Scorer) -> list[dict[str, Any]]:
-    """One row per method, and one for the mean rank of all (`all`), which no row of the EM's own ablation or of `score` is part of."""
-    fused = [name for name in found if not name.startswith(("em_", "score_"))]
+    """One row per method, and one for the mean rank of all (`all`), which no row of the EM's own ablation, of `score` or of DataComp's
+    filters is part of."""
+    fused = [name for name in found if not name.startswith(("em_", "score_", "datacomp_"))]
     whole = {kind: _mean_rank([getattr(found[name], kind) for name in fused]) for kind in ("label", "inside")}
     every = {"noise_ap": scorer.noise_ap(whole["label"]), "ood_auroc": scorer.ood_auroc(whole["inside"])}
     rows: list[dict[str, Any]] = []
