@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from tasks.core.concepts import Concept, load_concepts
 from tasks.methods.alignment import codes, matrix, padded, places
+from tasks.methods.arms import CAPTIONED
 from tasks.methods.prototypes import normalized
 from tasks.methods.samples import ALIGNED, Samples, Wide, align, align_samples, nearest_usable, shaping_weights
 
@@ -20,7 +21,8 @@ SCORED = ("label_score", "ood_score", "confidence", "text_score")
 class Loaded:
     """n samples: the K concepts that are known, and their names; alt_texts, urls (n,); matched (n, K) chances by prototypes;
     text_embeddings (n, d), zero without a text; text_prototypes (K, d), rivals (m, d), rival_of and rival_names (m,); stored: columns of
-    the scores table (n,), and the suggested concepts' numbers."""
+    the scores table (n,), and the suggested concepts' numbers. captioned, fits and meant: what `arms.passing` reads of samples, matches
+    and prototypes."""
 
     samples: Samples
     known: list[Concept]
@@ -35,6 +37,9 @@ class Loaded:
     rival_of: np.ndarray
     rival_names: list[str]
     stored: dict[str, np.ndarray]
+    captioned: pa.Table
+    fits: pa.Table
+    meant: pa.Table
 
     def truth(self, file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(kind (n,) str, kind of text (n,) str, number of the concept shown (n,), -1 = none of them, shows another sense of its word (n,)
@@ -52,7 +57,7 @@ def load(workspace: Path) -> Loaded:
     known = load_concepts(data / "concepts")
     names = [concept.name for concept in known]
     graph = read(data / "neighbors")
-    records = read(data / "records", ["sample_id", "crawl", "url", "alt_text", "concept"])
+    records = read(data / "records", ["sample_id", "crawl", "url", "alt_text", "concept", "original_width", "original_height"])
     embedded = read(data / "embeddings", ["sample_id", "image_embedding", "text_embedding"])
     ids = graph["sample_id"]
     copies = read(data / "duplicates", ALIGNED)
@@ -62,7 +67,7 @@ def load(workspace: Path) -> Loaded:
     samples = align_samples(ids, graph["crawl"], records, copies, wide, names=names)
     records, scores = align(records, samples.sample_ids), align(read(data / "scores"), samples.sample_ids)
     sentences = align(embedded, samples.sample_ids)["text_embedding"]
-    matches = align(read(data / "matches", ["sample_id", "concepts", "probabilities"]), samples.sample_ids)
+    matches = align(read(data / "matches"), samples.sample_ids)
     matched = np.zeros((len(samples.given), len(names)))
     for row, (found, values) in enumerate(zip(matches["concepts"].to_pylist(), matches["probabilities"].to_pylist(), strict=True)):
         matched[row, codes(found, names)] = values
@@ -86,6 +91,9 @@ def load(workspace: Path) -> Loaded:
         rival_names=rivals["name"].to_pylist(),
         stored={name: scores[name].to_numpy().astype(np.float64) for name in SCORED}
         | {"suggested": codes(scores["suggested_concept"].to_pylist(), names)},
+        captioned=records.append_column("suggested_concept", scores["suggested_concept"]).select(CAPTIONED),
+        fits=matches.select(["sample_id", "text_similarity", "is_anchor"]),
+        meant=prototypes,
     )
 
 

@@ -29,6 +29,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks.curation import OVERLAY, REPO, curate
+from benchmarks.detector_baselines import baseline_methods
 from benchmarks.detector_beliefs import believe
 from benchmarks.detector_pairs import pair_methods
 from benchmarks.detector_scores import Scorer, Signals, table
@@ -230,6 +231,7 @@ def methods(shared: Shared) -> dict[str, Callable[[], Signals]]:
         "prototypes": prototypes,
         "capro": capro,
         "words": words,
+        **baseline_methods(shared.loaded),
         **pair_methods(shared.loaded, PairSettings(**shared.settings["pairs"])),
         **{f"ood_{name}": lambda name=name: Signals(None, SCORES[name](known, told)) for name in SCORES},  # type: ignore[misc]
         "em": lambda: believed(shared.beliefs.posterior),

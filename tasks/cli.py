@@ -13,6 +13,7 @@ from pathlib import Path
 from tasks.core.errors import SluiceError
 
 EXPORTS = ("datacomp", "webdataset", "huggingface", "clip-retrieval", "croissant", "cleanlab", "fiftyone")
+BASELINES = ("basic", "text_based", "image_based", "clip_score", "image_and_clip_score", "clip_margin")
 BALANCES = ("uniform", "concepts", "words", "clusters")
 RULES = (
     "prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given", "low_self_confidence",
@@ -141,6 +142,8 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="a folder that isn't there yet")
     parser.add_argument("--where", metavar="SQL", help='a condition on the view samples, such as "confidence > 0.9"')
     parser.add_argument("--all", action="store_true", help="every decodable sample, not the kept ones alone")
+    instead = "what this filter keeps of all valid samples, in place of curation: DataComp's own but for the language, which is not asked"
+    parser.add_argument("--baseline", choices=BASELINES, help=instead)
     parser.add_argument("--size", metavar="N", type=int, help="draw N of these samples ...")
     drawn = "... evenly over rows (default), concepts, words that name one (MetaCLIP), or clusters of pictures (hierarchical k-means)"
     parser.add_argument("--balance", choices=BALANCES, help=drawn)

@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.core.concepts import load_concepts
 from tasks.core.errors import ParamsError, SluiceError
 from tasks.core.files import digest_of, digest_of_file, remove_temporaries, write_atomically
 from tasks.core.settings import Settings
 from tasks.core.shards import ShardPool
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Source, to_json
-from tasks.methods.alignment import matrix
-from tasks.methods.arms import CAPTIONED, COLUMNS, FILTERED, all_concepts, choose_rows, hash_keys, passing, validation_rows
+from tasks.methods.arms import COLUMNS, FILTERED, all_concepts, choose_rows, hash_keys, validation_rows
 from tasks.methods.batches import PIXEL_MEAN, PIXEL_SPREAD, Rows
 from tasks.methods.checkpoints import read_config, write_model
 from tasks.methods.distribution import World, joined, wait_for_all
@@ -35,7 +33,8 @@ from tasks.methods.pixel_files import Decoding, decode_tar, reserve
 from tasks.methods.runs import DivergedError
 from tasks.methods.steps import CHECKPOINT, STARTED, TAUGHT, Plan, train_in_steps
 from tasks.methods.training import Noted
-from tasks.pretrain_params import ArmParams, FilterParams, PretrainParams
+from tasks.pretrain_params import ArmParams, PretrainParams
+from tasks.pretrain_rows import passing_rows
 
 CURVE = ("step", "epoch", "lr", "loss", "accuracy")
 log = logging.getLogger(__name__)
@@ -46,6 +45,7 @@ def pretrain(
     embeddings: Source,
     matches: Source,
     curated: Source,
+    prototypes: Source,
     concepts: Artifact,
     models: Artifact,
     arm: str,
@@ -60,7 +60,8 @@ def pretrain(
     how = params.arms[arm]
     samples = curated.table(COLUMNS)
     try:
-        passed = passing_rows(how.rows, curated, embeddings, matches, concepts, params.filters) if how.rows in FILTERED else None
+        tables = curated, embeddings, matches, prototypes
+        passed = passing_rows(how.rows, *tables, concepts, params.filters) if how.rows in FILTERED else None
         chosen = choose_rows(samples, rows=how.rows, weighted=how.weighted, seed=int(seed), passed=passed)
     except ValueError as error:
         raise SluiceError(f"arm '{arm}': {error}") from None
@@ -87,16 +88,6 @@ def pretrain(
         finally:
             pixels.unlink(missing_ok=True)
     return metrics
-
-
-def passing_rows(rows: str, curated: Source, embeddings: Source, matches: Source, concepts: Artifact, params: FilterParams) -> np.ndarray:
-    """Who passes the filter of an arm, over the samples; embeddings are read where the filter looks at them."""
-    samples = curated.table(CAPTIONED)
-    words = [word for concept in load_concepts(concepts.path) for word in (concept.name, *concept.synonyms)]
-    found = embeddings.table(["sample_id", "image_embedding"]) if rows.startswith("image") else None
-    vectors = None if found is None else (found["sample_id"], matrix(found["image_embedding"]))
-    limits = params.model_dump()
-    return passing(samples, matches.table(["sample_id", "text_similarity", "is_anchor"]), vectors, rows=rows, words=words, **limits)
 
 
 def fit(

@@ -19,7 +19,18 @@ NO_START = "none"
 class ArmParams(Params):
     """What one arm is trained on, with which of `losses`, and from which of `starts`, if not from "none"."""
 
-    rows: Literal["raw", "random", "curated", "not_relabelled", "basic", "text_based", "image_based", "clip_score", "image_and_clip_score"]
+    rows: Literal[
+        "raw",
+        "random",
+        "curated",
+        "not_relabelled",
+        "basic",
+        "text_based",
+        "image_based",
+        "clip_score",
+        "image_and_clip_score",
+        "clip_margin",
+    ]
     weighted: bool
     loss: str
     logit_adjustment: float = Field(ge=0, le=2)

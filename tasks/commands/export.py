@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.commands.export_baseline import take_baseline
 from tasks.commands.export_kinds import KINDS, Chosen, Picture
 from tasks.commands.export_subset import Subset, take_subset
 from tasks.commands.export_texts import complete_texts
@@ -46,7 +47,10 @@ ORDER = "ORDER BY crawl, shard, key, sample_id"
 
 @dataclass(frozen=True)
 class Export:
-    """One export: what, where to, of which samples; `size` of them, drawn by `balance` and `seed`, or all; with which texts."""
+    """One export: what, where to, of which samples; `size` of them, drawn by `balance` and `seed`, or all; with which texts.
+
+    `baseline` names a filter whose samples take the place of the kept ones.
+    """
 
     kind: str
     folder: str
@@ -56,6 +60,7 @@ class Export:
     balance: str = "uniform"
     seed: int = 0
     complete_texts: bool = False
+    baseline: str | None = None
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -64,7 +69,10 @@ def run(arguments: argparse.Namespace) -> None:
     export = Export(
         *(arguments.kind, str(arguments.folder.absolute()), arguments.where, arguments.all, arguments.size, balance, seed),
         complete_texts=arguments.complete_texts,
+        baseline=arguments.baseline,
     )
+    if export.baseline is not None and export.everything:
+        raise SluiceError("--baseline starts from every decodable sample by itself: leave --all out")
     if export.size is None and (arguments.balance is not None or arguments.seed is not None):
         raise SluiceError("--balance and --seed say how a subset is drawn: give its --size too")
     folder = Path(export.folder)
@@ -109,7 +117,8 @@ def noted_exports(samples: Collection[str] | None = None) -> list[Export]:
 
 def choose(catalog: Catalog, export: Export, *, or_fewer: bool) -> Chosen:
     """The samples in order, with their pictures. Raises SluiceError for a filter that DuckDB refuses or nothing fits, and a wrong size."""
-    base = "keep" if not (export.everything or KINDS[export.kind].takes_dropped) else "status = 'ok'"
+    widely = export.everything or export.baseline is not None or KINDS[export.kind].takes_dropped
+    base = "status = 'ok'" if widely else "keep"
     condition = f"AND (\n{export.where}\n)" if export.where else ""
     try:
         rows = catalog.table(f"SELECT * FROM (FROM samples WHERE {base}) WHERE true {condition} {ORDER}")
@@ -118,6 +127,8 @@ def choose(catalog: Catalog, export: Export, *, or_fewer: bool) -> Chosen:
     if not rows.num_rows:
         kept = "kept" if base == "keep" else "decodable"
         raise SluiceError(f"no {kept} sample fits{f' --where {export.where!r}' if export.where else ''}: nothing to export")
+    if export.baseline is not None:
+        rows = take_baseline(rows, export.baseline)
     if export.size is not None:
         rows = take_subset(rows, Subset(export.size, export.balance, export.seed), embedding_rows, or_fewer=or_fewer)
     if export.complete_texts:

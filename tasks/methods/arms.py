@@ -9,19 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.methods.filters import basic, captioned, clip_score, image_based, text_based
+from tasks.methods.alignment import codes, matrix
+from tasks.methods.filters import basic, captioned, clip_margin, clip_score, image_based, text_based
 
 COLUMNS = (
     "sample_id", "crawl", "shard", "key", "sha256", "status", "split", "keep", "reasons", "concept", "curated_concept",
     "suggested_concept", "weight",
 )  # fmt: skip
 # What the filters look at.
-CAPTIONED = ("sample_id", "alt_text", "original_width", "original_height")
+CAPTIONED = ("sample_id", "alt_text", "concept", "suggested_concept", "original_width", "original_height")
 CLUSTER_SEED = 0  # the filter is the same for every seed of training
 # Arms whose rows have a weight of curation's.
 WEIGHTED = ("curated", "not_relabelled")
 # Arms of other people's filters, whose rows are given as a mask.
-FILTERED = ("basic", "text_based", "image_based", "clip_score", "image_and_clip_score")
+FILTERED = ("basic", "text_based", "image_based", "clip_score", "image_and_clip_score", "clip_margin")
+# Those of them that look at image embeddings.
+SEEING = ("image_based", "image_and_clip_score", "clip_margin")
 # Rows that no arm may learn from: copies of a test set would flatter every arm, forgotten rows are nobody's to use.
 NEVER = pa.array(["leak", "forgotten"])
 CHOSEN = ("sample_id", "crawl", "shard", "key", "sha256", "concept", "weight")
@@ -62,6 +65,7 @@ def passing(
     samples: pa.Table,
     matches: pa.Table,
     vectors: tuple[pa.ChunkedArray, np.ndarray] | None,
+    prototypes: pa.Table,
     *,
     rows: str,
     words: Sequence[str],
@@ -75,9 +79,13 @@ def passing(
 ) -> np.ndarray:
     """(n,) bool over the samples (CAPTIONED columns): who passes the filter of the arm `rows`, one of FILTERED.
 
-    matches: sample_id, text_similarity, is_anchor; vectors: sample_ids and their image embeddings (m, d), for the filters by image, whose
-    references are the anchors. `words` name the concepts. Samples without an image pass none.
+    matches: sample_id, text_similarity, is_anchor; vectors: sample_ids and their image embeddings (m, d), for the filters that are SEEING;
+    prototypes: concept, kind, embedding. References by image are the anchors. `words` name the concepts. A row's own concept is the given
+    one, in crawls of pairs the suggested one. Samples without an image pass none but `text_based`, which reads the text alone. Raises
+    ValueError for unknown `rows`, and where `vectors` are missing.
     """
+    if rows not in FILTERED:
+        raise ValueError(f"rows={rows!r} is no filter: use one of {', '.join(FILTERED)}")
     texts = samples["alt_text"].to_pylist()
     if rows == "text_based":
         return text_based(texts, words)
@@ -89,18 +97,36 @@ def passing(
     ids = samples["sample_id"]
     matched = _places(ids, matches["sample_id"])
     fits = clip_score(matches["text_similarity"].to_numpy().astype(np.float64), share=clip_share)
-    score: np.ndarray = (matched >= 0) & fits[matched]
+    score = _at(matched, fits)
     if rows == "clip_score":
         return score
     if vectors is None:
         raise ValueError(f"rows={rows!r} needs the image embeddings: pass `vectors`")
     embedded = _places(ids, vectors[0])
+    if rows == "clip_margin":
+        return _by_margin(samples, embedded, vectors[1], prototypes, clip_share)
     anchors = matches["sample_id"].filter(matches["is_anchor"])
     references = vectors[1][_places(anchors, vectors[0])]
     n_clusters = max(1, len(vectors[1]) // rows_per_cluster)
     near = image_based(vectors[1], references, n_clusters=n_clusters, seed=CLUSTER_SEED)
-    image = captioned(texts, min_words=image_min_words, min_characters=min_characters) & (embedded >= 0) & near[embedded]
+    image = captioned(texts, min_words=image_min_words, min_characters=min_characters) & _at(embedded, near)
     return np.asarray(image & score if rows == "image_and_clip_score" else image)
+
+
+def _by_margin(samples: pa.Table, embedded: np.ndarray, vectors: np.ndarray, prototypes: pa.Table, share: float) -> np.ndarray:
+    texts = prototypes.filter(pc.equal(prototypes["kind"], "text"))
+    own = codes(pc.coalesce(samples["concept"], samples["suggested_concept"]).to_pylist(), texts["concept"].to_pylist())
+    passed, seen = np.zeros(len(embedded), bool), embedded >= 0
+    if seen.any():
+        passed[seen] = clip_margin(vectors[embedded[seen]], matrix(texts["embedding"], vectors.shape[1]), own[seen], share=share)
+    return passed
+
+
+def _at(places: np.ndarray, passed: np.ndarray) -> np.ndarray:
+    """(n,) bool: what stands at each place, False at -1."""
+    found = np.zeros(len(places), bool)
+    found[places >= 0] = passed[places[places >= 0]]
+    return found
 
 
 def _places(ids: pa.ChunkedArray, among: pa.ChunkedArray) -> np.ndarray:
@@ -125,6 +151,14 @@ def all_concepts(samples: pa.Table) -> list[str]:
     return sorted(pc.unique(found.drop_null()).to_pylist())
 
 
+def banned_rows(samples: pa.Table) -> np.ndarray:
+    """(n,) bool: rows that no arm may learn from, by their `reasons`."""
+    reasons, banned = samples["reasons"].combine_chunks(), np.zeros(samples.num_rows, bool)
+    there = np.array(pc.is_in(pc.list_flatten(reasons), value_set=NEVER).to_numpy(zero_copy_only=False), bool)
+    banned[pc.list_parent_indices(reasons).to_numpy()[there]] = True
+    return banned
+
+
 def hash_keys(sample_ids: pa.ChunkedArray, *, seed: int | None = None) -> np.ndarray:
     """(n,) uint64: the first half of each hexadecimal sample_id, hashed with the seed if one is given."""
     ids = sample_ids.to_pylist()
@@ -139,9 +173,7 @@ def _usable(samples: pa.Table, split: str, passed: np.ndarray | None = None) -> 
     usable: np.ndarray = np.array(wanted.fill_null(False).to_numpy(), bool)
     if passed is not None:
         usable &= passed
-    reasons = samples["reasons"].combine_chunks()
-    banned = np.array(pc.is_in(pc.list_flatten(reasons), value_set=NEVER).to_numpy(zero_copy_only=False), bool)
-    usable[pc.list_parent_indices(reasons).to_numpy()[banned]] = False
+    usable &= ~banned_rows(samples)
     return usable
 
 

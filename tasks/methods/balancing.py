@@ -5,13 +5,15 @@ Frequent entries are cut down to about the same number, rare ones stay whole. It
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tasks.methods.draws import draws
-from tasks.methods.filters import WORD
+
+WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)

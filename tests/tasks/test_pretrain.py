@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from tasks.contracts.curated import CONTRACT
 from tasks.contracts.embeddings import CONTRACT as EMBEDDINGS
 from tasks.contracts.matches import CONTRACT as MATCHES
+from tasks.contracts.prototypes import CONTRACT as PROTOTYPES
 from tasks.core.errors import ParamsError, SluiceError
 from tasks.core.settings import Settings
 from tasks.core.shards import SerialPool
@@ -99,10 +100,18 @@ def crawl(tmp_path: Path) -> tuple[Artifact, Source]:
     Sink(**where).write(Shard("alpha", "00000"), pa.Table.from_pylist(rows, CONTRACT.schema))
     (tmp_path / "concepts").mkdir()
     (tmp_path / "concepts" / "lines.yaml").write_text("concepts: [{name: lying, definition: a line}, {name: standing, definition: a line}]")
+    write_prototypes(tmp_path)
     for contract, make in ((EMBEDDINGS, embedding_of), (MATCHES, match_of)):
         sink = Sink(contract=contract, root=tmp_path / contract.name, crawls=["alpha"], per_crawl=False)
         sink.write(Shard("alpha", "00000"), pa.Table.from_pylist([make(row) for row in rows], contract.schema))
     return Artifact(tmp_path / "images"), Source(**where)
+
+
+def write_prototypes(folder: Path) -> None:
+    vectors = {"lying": [1.0, 0.0], "standing": [0.0, 1.0]}
+    rows = [{"concept": name, "kind": "text", "name": name, "embedding": vector, "n_images": 0} for name, vector in vectors.items()]
+    sink = Sink(contract=PROTOTYPES, root=folder / PROTOTYPES.name, crawls=[], per_crawl=False)
+    sink.write(Shard("", "00000"), pa.Table.from_pylist(rows, PROTOTYPES.schema))
 
 
 def embedding_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -119,10 +128,9 @@ def match_of(row: dict[str, Any]) -> dict[str, Any]:
 def run(crawl: tuple[Artifact, Source], folder: Path, arm: str = "curated", events: str = "", **changes: Any) -> dict[str, Any]:
     params, top = PretrainParams.model_validate(PARAMS | changes), crawl[0].path.parent
     tables = [Source(contract, top / contract.name, ["alpha"], per_crawl=False) for contract in (EMBEDDINGS, MATCHES)]
-    concepts = Artifact(top / "concepts")
-    return pretrain(
-        crawl[0], *tables, crawl[1], concepts, Artifact(folder), arm, "0", params, SerialPool(), Settings(device="cpu", events=events)
-    )
+    meant, concepts = Source(PROTOTYPES, top / PROTOTYPES.name, [], per_crawl=False), Artifact(top / "concepts")
+    settings = Settings(device="cpu", events=events)
+    return pretrain(crawl[0], *tables, crawl[1], meant, concepts, Artifact(folder), arm, "0", params, SerialPool(), settings)
 
 
 def test_the_folder_holds_model_config_and_curve(crawl: tuple[Artifact, Source], tmp_path: Path) -> None:
@@ -164,7 +172,15 @@ def test_an_arm_may_name_any_of_the_losses(crawl: tuple[Artifact, Source], tmp_p
 
 @pytest.mark.parametrize(
     ("rows", "n"),
-    [("not_relabelled", 54), ("basic", 60), ("text_based", 60), ("clip_score", 60), ("image_based", 30), ("image_and_clip_score", 20)],
+    [
+        ("not_relabelled", 54),
+        ("basic", 60),
+        ("text_based", 60),
+        ("clip_score", 60),
+        ("image_based", 30),
+        ("image_and_clip_score", 20),
+        ("clip_margin", 60),
+    ],
 )
 def test_arms_of_other_filters(crawl: tuple[Artifact, Source], tmp_path: Path, rows: str, n: int) -> None:
     arms = {"other": {"rows": rows, "weighted": False, "loss": "cross_entropy", "logit_adjustment": 0.0, "start": "none"}}

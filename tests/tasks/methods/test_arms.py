@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.methods.arms import CAPTIONED, COLUMNS, all_concepts, choose_rows, passing, validation_rows
+from tasks.methods.arms import CAPTIONED, COLUMNS, SEEING, all_concepts, banned_rows, choose_rows, passing, validation_rows
 
 # sample, status, split, keep, reasons, concept, curated, suggested, weight
 ROWS = [
@@ -93,28 +93,66 @@ LIMITS = {
 }  # fmt: skip
 
 
-def captions() -> tuple[pa.Table, pa.Table, tuple[pa.ChunkedArray, np.ndarray]]:
+PROTOTYPES = pa.table(
+    {
+        "concept": ["cat", "cat", "dog", "dog"],
+        "kind": ["text", "visual", "distractor", "text"],
+        "embedding": [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]],
+    }
+)
+
+
+def captions() -> tuple[pa.Table, pa.Table, tuple[pa.ChunkedArray, np.ndarray], pa.Table]:
     """Five samples; b was never indexed, e has no image. Their matches and image embeddings come in another order."""
     texts = ["the big cat here", "a cat", "one cat looks at you", "IMG 2034", "a cat without a picture"]
     sizes = [(100, 100), (100, 100), (400, 100), (60, 60), (None, None)]
+    named: dict[str, list[str | None]] = {
+        "concept": ["cat", "cat", "cat", None, "cat"],
+        "suggested_concept": ["dog", None, "cat", "dog", None],
+    }
     samples = pa.table(
         {"sample_id": list("abcde"), "alt_text": texts, "original_width": [w for w, _ in sizes], "original_height": [h for _, h in sizes]}
+        | named
     )
     matches = pa.table({"sample_id": list("dca"), "text_similarity": [None, 0.1, 0.3], "is_anchor": [False, False, True]})
-    return samples.select(CAPTIONED), matches, (pa.chunked_array([list("cda")]), np.eye(3, dtype=np.float32)[[0, 0, 1]])
+    return samples.select(CAPTIONED), matches, (pa.chunked_array([list("cda")]), np.eye(3, dtype=np.float32)[[0, 0, 1]]), PROTOTYPES
 
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [("basic", "a"), ("text_based", "abce"), ("clip_score", "ac"), ("image_based", "a"), ("image_and_clip_score", "a")],
+    [
+        ("basic", "a"),
+        ("text_based", "abce"),
+        ("clip_score", "ac"),
+        ("image_based", "a"),
+        ("image_and_clip_score", "a"),
+        ("clip_margin", "ad"),
+    ],
 )
 def test_filters_line_up_with_the_samples(rows: str, expected: str) -> None:
-    samples, matches, vectors = captions()
-    passed = passing(samples, matches, vectors, rows=rows, words=["cat"], **LIMITS)  # type: ignore[arg-type]
+    passed = passing(*captions(), rows=rows, words=["cat"], **LIMITS | {"clip_share": 0.4})  # type: ignore[arg-type]
     assert "".join(np.array(list("abcde"))[passed]) == expected
 
 
+def test_filters_of_nothing_indexed_let_nobody_pass() -> None:
+    samples, matches, (ids, vectors), prototypes = captions()
+    for rows in ("clip_score", *SEEING):
+        passed = passing(samples, matches[:0], (ids[:0], vectors[:0]), prototypes, rows=rows, words=[], **LIMITS)  # type: ignore[arg-type]
+        assert not passed.any(), rows
+
+
 def test_filters_by_image_ask_for_embeddings() -> None:
-    samples, matches, _ = captions()
-    with pytest.raises(ValueError, match="rows='image_based' needs the image embeddings: pass `vectors`"):
-        passing(samples, matches, None, rows="image_based", words=[], **LIMITS)  # type: ignore[arg-type]
+    samples, matches, _, prototypes = captions()
+    for rows in SEEING:
+        with pytest.raises(ValueError, match=f"rows='{rows}' needs the image embeddings: pass `vectors`"):
+            passing(samples, matches, None, prototypes, rows=rows, words=[], **LIMITS)  # type: ignore[arg-type]
+
+
+def test_an_unknown_filter_is_refused() -> None:
+    with pytest.raises(ValueError, match="rows='clip' is no filter: use one of basic, text_based, .*, clip_margin"):
+        passing(*captions(), rows="clip", words=[], **LIMITS)  # type: ignore[arg-type]
+
+
+def test_rows_that_no_arm_may_learn_from(samples: pa.Table) -> None:
+    assert samples["sample_id"].filter(pa.array(banned_rows(samples))).to_pylist() == ["leak", "forgotten"]
+    assert banned_rows(samples.slice(2, 4)).tolist() == [False, False, False, True]
