@@ -142,7 +142,7 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="a folder that isn't there yet")
     parser.add_argument("--where", metavar="SQL", help='a condition on the view samples, such as "confidence > 0.9"')
     parser.add_argument("--all", action="store_true", help="every decodable sample, not the kept ones alone")
-    instead = "what this filter keeps of all valid samples, in place of curation: DataComp's own but for the language, which is not asked"
+    instead = "what a simpler filter keeps of all valid samples, in place of curation; DataComp's rules, but no language is asked for"
     parser.add_argument("--baseline", choices=BASELINES, help=instead)
     parser.add_argument("--size", metavar="N", type=int, help="draw N of these samples ...")
     drawn = "... evenly over rows (default), concepts, words that name one (MetaCLIP), or clusters of pictures (hierarchical k-means)"
