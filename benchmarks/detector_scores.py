@@ -96,9 +96,8 @@ class Scorer:
 
 
 def table(found: dict[str, Signals], costs: dict[str, dict[str, float]], scorer: Scorer) -> list[dict[str, Any]]:
-    """One row per method, and one for all of them together (`all`), which no row of the EM's own ablation, of `score` or of DataComp's
-    filters is part of."""
-    fused = [name for name in found if not name.startswith(("em_", "score_", "datacomp_"))]
+    """One row per method, and one for all of them together (`all`), which no row of the EM's own ablation or of `score` is part of."""
+    fused = [name for name in found if not name.startswith(("em_", "score_"))]
     together = agreed([found[name] for name in fused], scorer.n_concepts)
     every = scorer.figures(together)
     rows: list[dict[str, Any]] = []
@@ -125,16 +124,20 @@ def touched(signals: Signals) -> list[str]:
 
 def agreed(methods: list[Signals], n_concepts: int) -> Signals:
     """What methods say together: mean ranks, and the concept whose suggestions add up to the most, each by the rank of its trust."""
-    labels, insides = ([getattr(said, kind) for said in methods if getattr(said, kind) is not None] for kind in ("label", "inside"))
+    label, inside = (_mean_rank([getattr(said, kind) for said in methods]) for kind in ("label", "inside"))
     votes = [(said.suggested, _ranks(said.trust)) for said in methods if said.suggested is not None and said.trust is not None]
-    label, inside = (np.asarray(np.mean([_ranks(values) for values in there], axis=0)) if there else None for there in (labels, insides))
     if not votes:
         return Signals(label, inside)
     total = np.zeros((len(votes[0][1]), n_concepts))
     for suggested, trust in votes:
         rows = np.flatnonzero(suggested >= 0)
         total[rows, suggested[rows]] += trust[rows]
-    return Signals(label, inside, suggested=total.argmax(1), trust=total.max(1) / len(votes))
+    return Signals(label, inside, total.argmax(1), total.max(1) / len(votes))
+
+
+def _mean_rank(scores: list[np.ndarray | None]) -> np.ndarray | None:
+    there = [_ranks(values) for values in scores if values is not None]
+    return np.asarray(np.mean(there, axis=0)) if there else None
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
