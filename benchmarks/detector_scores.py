@@ -96,8 +96,9 @@ class Scorer:
 
 
 def table(found: dict[str, Signals], costs: dict[str, dict[str, float]], scorer: Scorer) -> list[dict[str, Any]]:
-    """One row per method, and one for all of them together (`all`), which no row of the EM's own ablation or of `score` is part of."""
-    fused = [name for name in found if not name.startswith(("em_", "score_"))]
+    """One row per method, and one for all of them together (`all`), which no row of the EM's own ablation, of `score` or of DataComp's
+    filters is part of."""
+    fused = [name for name in found if not name.startswith(("em_", "score_", "datacomp_"))]
     together = agreed([found[name] for name in fused], scorer.n_concepts)
     every = scorer.figures(together)
     rows: list[dict[str, Any]] = []

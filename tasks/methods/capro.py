@@ -56,7 +56,7 @@ def match_fit(
     """(n,) float64 in [0, 1], higher = fits better: within each concept, the mean rank of the cosine fit and of the re-ranked text match.
 
     fit (n,) as `prototypes.text_fit` gives it; smoothed (n, d): the neighbours' texts; given (n,) int, -1 = none; usable (n,) bool: the
-    others shape nothing; both are 0; texts (K, d).
+    others shape nothing, and stand among these by their cosine fit; texts (K, d). Without a concept, or one that is usable, it is 0.
     Of a concept of more than `max_gallery` rows only the best by fit are re-ranked, the others keep their rank by fit behind them.
     """
     result = np.zeros(len(given))
@@ -74,6 +74,8 @@ def match_fit(
         by_match = by_fit * (len(mine) - len(near)) / len(mine)
         by_match[np.searchsorted(mine, near)] = 1 - (1 - _rising_ranks(-distances)) * len(near) / len(mine)
         result[mine] = (by_fit + by_match) / 2
+        others = np.flatnonzero((given == concept) & ~usable)
+        result[others] = _among(fit[others], fit[mine])
     return result
 
 
@@ -158,5 +160,10 @@ def _beliefs(
 
 def _rising_ranks(values: np.ndarray) -> np.ndarray:
     """(m,) in (0, 1], 1 = greatest; equal values share their mean rank."""
-    ordered = np.sort(values)
-    return np.asarray((np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1) / 2 / max(len(values), 1))
+    return _among(values, values) + 0.5 / max(len(values), 1)
+
+
+def _among(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(m,) in [0, 1]: the share of `others` below each value, equal ones by half."""
+    ordered = np.sort(others)
+    return np.asarray((np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2 / max(len(ordered), 1))
