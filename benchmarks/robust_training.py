@@ -3,14 +3,15 @@
     python -m benchmarks.robust_training [--crawl DIR] [--clean DIR] [--params FILE] [--samples-seen N] [--losses NAME ...] [--seeds N ...]
 
 DIR of --crawl is a packed crawl (images.parquet, manifest.parquet); its truth is not read. Every arm of the params sees the same rows in
-the same batches, with the same seeds; the first one is what the others are compared with. Progress goes to standard error; one JSON
-line comes last on standard output.
+the same batches, with the same seeds; the first one is what the others are compared with. Arms with a start have seen the same pictures
+without labels before (`start_samples_seen`). Progress goes to standard error; one JSON line comes last on standard output.
 """
 
 import argparse
 import json
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,13 @@ from ruamel.yaml import YAML
 from benchmarks.curation import REPO, merge
 from tasks.core.params import read_params, section
 from tasks.core.settings import prepare_environment
-from tasks.methods.backbones import build_network
 from tasks.methods.batches import Rows
 from tasks.methods.clean_sets import read_clean_set
+from tasks.methods.distribution import World
 from tasks.methods.inference import predict
 from tasks.methods.metrics import accuracy, expected_calibration_error, paired_interval
 from tasks.methods.pictures import DECODER_ERRORS, square
-from tasks.methods.steps import PARTNER_SEED
-from tasks.methods.training import train
+from tasks.methods.steps import Plan, train_in_steps
 from tasks.pretrain_params import PretrainParams
 
 SHARED = REPO.parent / "shared" / "data"
@@ -75,7 +75,7 @@ def compare(
             found.setdefault(name, []).append(run(name, seed, rows, checked, concepts, pictures, truth, params))
             say(f"{name}, seed {seed}: accuracy {found[name][-1]['accuracy']:.4f} in {found[name][-1]['seconds']:.0f} s")
     return {
-        "rows": [figures(name, found, baseline) for name in found],
+        "rows": [figures(name, found, baseline) | beside(params, name) for name in found],
         "images": len(rows.keys),
         "samples_seen": params.samples_seen,
         "backbone": params.backbone,
@@ -94,9 +94,10 @@ def run(
     def validate(network: Any) -> float:
         return accuracy(predict(network, checked.pictures, **how).argmax(1), checked.classes)
 
-    began = time.monotonic()
-    first, second = (build_network(params.backbone, len(concepts), seed=seed + more) for more in (0, PARTNER_SEED))
-    network, _ = train(first, rows, recipe=params.recipe(params.arms[name]), seed=seed, partner=second, validate=validate)
+    began, arm = time.monotonic(), params.arms[name]
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(params.backbone, len(concepts), Path(folder), "", seed, "cpu", World(), validate=validate, noted=None)
+        _, network, _ = train_in_steps(rows, params.recipe(arm), params.steps(arm, rows), plan)
     seconds = time.monotonic() - began
     probabilities = predict(network, pictures, **how)
     right = probabilities.argmax(1) == truth
@@ -113,6 +114,12 @@ def figures(name: str, found: dict[str, list[dict[str, float]]], baseline: str) 
         row |= {"gain": gain.mean, "gain_interval": [gain.low, gain.high], "beats_baseline": gain.low is not None and gain.low > 0}
     row["expected_calibration_error"] = round(statistics.mean(result["calibration"] for result in found[name]), 4)
     return row | {"seconds_per_training": round(statistics.mean(result["seconds"] for result in found[name]), 1)}
+
+
+def beside(params: PretrainParams, name: str) -> dict[str, Any]:
+    """Samples seen beside the budget, of an arm with a start."""
+    start = params.start(params.arms[name])
+    return {"start_samples_seen": start.more_samples} if start else {}
 
 
 def read_rows(crawl: Path, n: int, n_validation: int, size: int) -> tuple[Rows, Rows, list[str]]:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from tasks.core.params import Params
 from tasks.methods.augmentation import Augmentation
 from tasks.methods.batches import Rows
+from tasks.methods.feature_settings import RepresentationCalibration
 from tasks.methods.loss_settings import LossSettings
 from tasks.methods.step_settings import Distillation, ViewContrast
 from tasks.methods.steps import Start, Teacher
@@ -114,6 +115,11 @@ class PretrainParams(Params):
             if arm.start not in (NO_START, *self.starts):
                 known = ", ".join((NO_START, *self.starts))
                 raise ValueError(f"arm '{name}' asks for start '{arm.start}', which is not among `starts`: {known}")
+            if isinstance(self.losses[arm.loss], RepresentationCalibration) and not isinstance(self.start(arm), StartParams):
+                raise ValueError(
+                    f"arm '{name}': loss '{arm.loss}' calibrates features that were learnt without labels, of which start '{arm.start}' "
+                    "gives none: name a start of method simclr"
+                )
         return self
 
     def recipe(self, arm: ArmParams) -> Recipe:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def build_learner(networks: Sequence[torch.nn.Module], *, projection: Sequence[int], seed: int) -> Any:
-    """A module whose call (network, pixels, mask) gives logits (b, k) and the projected features (b, w), L2-normalised, or None.
+    """A module whose call (network, pixels, mask) gives logits (b, k), the projected features (b, w) or None, and the features (b, width).
 
     `networks` are those of `build_network`; the projection is of the first one's features, `projection` the widths of its layers, with
     ReLU between them, its weights drawn from the seed. Without layers there is none.
@@ -24,12 +24,13 @@ def build_learner(networks: Sequence[torch.nn.Module], *, projection: Sequence[i
             self.networks = nn.ModuleList(networks)
             self.projection = _projection(feature_width(networks[0]), projection) if projection else None
 
-        def forward(self, network: int, pixels: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        def forward(
+            self, network: int, pixels: torch.Tensor, mask: torch.Tensor | None
+        ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
             chosen: Any = self.networks[network]
             features = chosen.features(pixels)
             logits = chosen.head(features if mask is None else features * mask)
-            projected = nn.functional.normalize(self.projection(features).float(), dim=1) if self.projection is not None else None
-            return logits, projected
+            return logits, self.projection(features).float() if self.projection is not None else None, features
 
     if projection:
         torch.manual_seed(seed)

@@ -7,10 +7,8 @@ networks cost twice the time.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-CLOSED = {
-    "extra": "forbid",
-    "strict": False,
-}  # for pydantic, where these stand in a section of params: no other keys; records made of mappings
+from tasks.methods.feature_settings import OpenTargets, RepresentationCalibration
+from tasks.methods.ranges import CLOSED, check
 
 
 @dataclass(frozen=True)
@@ -246,14 +244,6 @@ LossSettings = (
     | PrototypeContrast
     | LossRescaling
     | ImpreciseLabels
+    | RepresentationCalibration
+    | OpenTargets
 )
-
-
-def check(settings: object, name: str, low: float, high: float = float("inf"), *, open_start: bool = False, open_end: bool = False) -> None:
-    """Raise ValueError unless the field lies between low and high; an open end is left out itself."""
-    value = getattr(settings, name)
-    if not (low < value if open_start else low <= value) or not (value < high if open_end else value <= high):
-        span = f"{'above' if open_start else 'from'} {low:g}" + (
-            f" {'to below' if open_end else 'to'} {high:g}" if high < float("inf") else ""
-        )
-        raise ValueError(f"{name} of {settings.method} is {value!r}: it must be a number {span}")  # type: ignore[attr-defined]

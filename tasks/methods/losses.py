@@ -75,6 +75,16 @@ def view_contrast(projected: torch.Tensor, *, temperature: float) -> torch.Tenso
     return cross_entropy(similarity, torch.arange(len(projected), device=projected.device) ^ 1)
 
 
+def one_against_rest(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """-log o of the given class and the largest -log(1 - o) of the others, o = sigmoid of logits (n, k): one binary classifier per
+    concept, of which the most mistaken one is taught what it is not (Saito and Saenko 2021)."""
+    import torch
+
+    own = torch.nn.functional.softplus(-logits.gather(1, classes[:, None])[:, 0])
+    others = torch.nn.functional.softplus(logits).scatter(1, classes[:, None], 0.0)
+    return own + others.amax(1)
+
+
 def imbalance_penalty(logits: torch.Tensor) -> torch.Tensor:
     """KL of the uniform distribution from the batch's mean prediction, one number; 0 = even (Li et al. 2020)."""
     import torch

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from tasks.methods.feature_settings import OpenTargets, RepresentationCalibration
 from tasks.methods.loss_settings import (
     CoTeaching,
     CrossEntropy,
@@ -60,17 +61,25 @@ class Batch:
 
 @dataclass(frozen=True)
 class Output:
-    """logits (b, k) float32 with the logit adjustment; projected (b, w) float32, L2-normalised, for objectives that have a projection."""
+    """logits (b, k) float32 with the logit adjustment; projected (b, w) float32 for objectives that have a projection; features (b, width)
+    float32 below the head, where they were asked for."""
 
     logits: torch.Tensor
     projected: torch.Tensor | None
+    features: torch.Tensor | None = None
 
 
 class Forward(Protocol):
     """What a network says about the batch: `network` 0 or 1; `averaged`: the mean of its weights, without gradient; `own`: pairs of
-    pictures are blended, with that share of the own one; `mask` (b, width): factors of the features below the head."""
+    pictures are blended, with that share of the own one; `mask` (b, width): factors of the features below the head; `features`: these
+    are asked for too."""
 
-    def __call__(self, network: int = 0, *, averaged: bool = False, own: float = 1.0, mask: np.ndarray | None = None) -> Output: ...
+    def __call__(
+        self, network: int = 0, *, averaged: bool = False, own: float = 1.0, mask: np.ndarray | None = None, features: bool = False
+    ) -> Output: ...
+
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        """The first network's logits, as in Output, of features (b, width) that come from no picture; as many as the batch has rows."""
 
 
 class Objective(Protocol):
@@ -87,8 +96,8 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What an objective is built for: n rows, k classes, the width of the features, the rows' given classes (n,) int64, a device, and
-    a teacher's probabilities (n, k) if there are any."""
+    """What an objective is built for: n rows, k classes, the width of the features, the rows' given classes (n,) int64, a device,
+    a teacher's probabilities (n, k) if there are any, and what gives the features (n, width) float32 that the first network starts with."""
 
     n_rows: int
     n_classes: int
@@ -96,6 +105,7 @@ class Task:
     classes: np.ndarray
     device: str
     targets: np.ndarray | None = None
+    features: Callable[[], np.ndarray] | None = None
 
 
 class Plain:
@@ -199,6 +209,18 @@ def _imprecise(settings: ImpreciseLabels, task: Task) -> Objective:
     return Latent(settings, task)
 
 
+def _representation(settings: RepresentationCalibration, task: Task) -> Objective:
+    from tasks.methods.representation_objective import Recover
+
+    return Recover(settings, task)
+
+
+def _open_targets(settings: OpenTargets, task: Task) -> Objective:
+    from tasks.methods.open_set_objective import Unify
+
+    return Unify(settings, task)
+
+
 def _view_contrast(settings: ViewContrast, task: Task) -> Objective:
     from tasks.methods.label_free_objectives import Agree
 
@@ -223,6 +245,8 @@ OBJECTIVES: dict[type, Callable[[Any, Task], Objective]] = {
     PrototypeContrast: _prototype,
     LossRescaling: _rescaling,
     ImpreciseLabels: _imprecise,
+    RepresentationCalibration: _representation,
+    OpenTargets: _open_targets,
     ViewContrast: _view_contrast,
     Distillation: _distillation,
 }

@@ -104,7 +104,9 @@ def moved(prototypes: torch.Tensor, z: torch.Tensor, classes: torch.Tensor, *, m
 
 
 def projected_of(output: Output) -> torch.Tensor:
-    """The projected features. Raises ValueError where the network has no projection."""
+    """The projected features, L2-normalised. Raises ValueError where the network has no projection."""
+    import torch
+
     if output.projected is None:
         raise ValueError("this loss needs a projection: build the learner with one")
-    return output.projected
+    return torch.nn.functional.normalize(output.projected, dim=1)

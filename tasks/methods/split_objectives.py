@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks.methods.feature_settings import OpenTargets
 from tasks.methods.loss_settings import PseudoLoss, SmallLoss
 from tasks.methods.losses import cross_entropy, imbalance_penalty, soft_cross_entropy
 from tasks.methods.mixing import blend, draw_blend
@@ -43,10 +44,10 @@ class Divide:
         how, rows = self._settings, batch.places
         if batch.new_epoch and batch.epoch >= how.warmup_epochs:
             for i in range(2):
-                _split(self.tensors[f"predictions_{i}"], self.tensors[f"clean_{i}"], self._task, how)
+                split(self.tensors[f"predictions_{i}"], self.tensors[f"clean_{i}"], self._task, how)
         seen = [forward(i, averaged=True).logits for i in range(2)]
         for i in range(2):
-            _remember(self.tensors[f"predictions_{i}"], seen[i].softmax(1), batch, how.momentum)
+            remember(self.tensors[f"predictions_{i}"], seen[i].softmax(1), batch, how.momentum)
         if batch.epoch < how.warmup_epochs:
             return batch.weighted_mean(cross_entropy(forward(0).logits, batch.classes) + cross_entropy(forward(1).logits, batch.classes))
         own = draw_blend(batch.generator, how.mixup)
@@ -90,8 +91,8 @@ class Impute:
             self._split()
         seen = forward(averaged=True).logits
         imputed = sharpened(state["predictions"][rows], how.sharpening)
-        _remember(state["pseudo_losses"], soft_cross_entropy(seen, imputed), batch, how.momentum)
-        _remember(state["predictions"], seen.softmax(1), batch, how.momentum)
+        remember(state["pseudo_losses"], soft_cross_entropy(seen, imputed), batch, how.momentum)
+        remember(state["predictions"], seen.softmax(1), batch, how.momentum)
         if batch.epoch < how.warmup_epochs:
             return batch.weighted_mean(cross_entropy(forward().logits, batch.classes))
         noisy = state["clean"][rows] <= how.min_clean
@@ -108,7 +109,7 @@ class Impute:
         import torch
 
         state = self.tensors
-        _split(state["predictions"], state["clean"], self._task, self._settings)
+        split(state["predictions"], state["clean"], self._task, self._settings)
         noisy = state["clean"] <= self._settings.min_clean
         state["trust"].fill_(1.0)
         if noisy.any():
@@ -122,7 +123,8 @@ def sharpened(probabilities: torch.Tensor, power: float) -> torch.Tensor:
     return raised / raised.sum(1, keepdim=True).clamp(min=1e-12)
 
 
-def _split(predictions: torch.Tensor, clean: torch.Tensor, task: Task, how: PseudoLoss | SmallLoss) -> None:
+def split(predictions: torch.Tensor, clean: torch.Tensor, task: Task, how: OpenTargets | PseudoLoss | SmallLoss) -> None:
+    """Write into `clean` (n,) the posterior of each row being clean, by the loss of its remembered prediction (n, k)."""
     import torch
 
     given = predictions.cpu().numpy()[np.arange(task.n_rows), task.classes]
@@ -131,7 +133,7 @@ def _split(predictions: torch.Tensor, clean: torch.Tensor, task: Task, how: Pseu
     clean.copy_(torch.from_numpy(found).float())
 
 
-def _remember(memory: torch.Tensor, values: torch.Tensor, batch: Batch, momentum: float) -> None:
+def remember(memory: torch.Tensor, values: torch.Tensor, batch: Batch, momentum: float) -> None:
     """Move the memory of the batch's rows towards the values; a row's first visit replaces it."""
     first = batch.first_visits()
     rows = batch.places[first]

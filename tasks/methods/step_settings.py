@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tasks.methods.loss_settings import CLOSED, LossSettings, check
+from tasks.methods.loss_settings import LossSettings
+from tasks.methods.ranges import CLOSED, check
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import numpy as np
 from tasks.methods.augmentation import Augmentation
 from tasks.methods.batches import Rows, batches
 from tasks.methods.distribution import World, gathered, sum_gradients, synchronise_norms
-from tasks.methods.inference import autocast, deterministic
+from tasks.methods.inference import autocast, deterministic, extract_features
 from tasks.methods.learners import build_learner, candidate_sizes, feature_width, keep_features, n_classes
 from tasks.methods.loss_settings import CoTeaching
 from tasks.methods.losses import logit_offsets
@@ -131,15 +132,23 @@ class Forward:
     def __init__(self, run: Run, pixels: torch.Tensor, recipe: Recipe, device: str, world: World) -> None:
         self._run, self._pixels, self._recipe, self._device, self._world = run, pixels, recipe, device, world
 
-    def __call__(self, network: int = 0, *, averaged: bool = False, own: float = 1.0, mask: np.ndarray | None = None) -> Output:
+    def __call__(
+        self, network: int = 0, *, averaged: bool = False, own: float = 1.0, mask: np.ndarray | None = None, features: bool = False
+    ) -> Output:
         import torch
 
         module = self._run.average.eval() if averaged else self._run.learner
         factors = None if mask is None else torch.from_numpy(mask[self._world.part(len(mask))]).to(self._device)
         with torch.set_grad_enabled(not averaged), autocast(self._recipe.precision, self._device):
-            logits, projected = module(network, blend(self._pixels, own), factors)
+            logits, projected, below = module(network, blend(self._pixels, own), factors)
         logits = gathered(logits.float(), self._world) + self._run.offsets
-        return Output(logits, None if projected is None else gathered(projected, self._world))
+        projected = None if projected is None else gathered(projected, self._world)
+        return Output(logits, projected, gathered(below.float(), self._world) if features else None)
+
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        with autocast(self._recipe.precision, self._device):
+            logits = self._run.learner.networks[0].head(features[self._world.part(len(features))])
+        return gathered(logits.float(), self._world) + self._run.offsets
 
 
 def start(
@@ -155,7 +164,8 @@ def start(
         raise ValueError("sample weights must be finite, not negative and not all 0: curate gives every kept row one")
     if recipe.batch_size % recipe.accumulate:
         raise ValueError(f"batch_size {recipe.batch_size} can't be cut into {recipe.accumulate} parts (accumulate): make it a multiple")
-    objective = build_objective(recipe.loss, Task(n, k, feature_width(network), rows.classes, device, rows.targets))
+    features = partial(extract_features, network.to(device), rows.pictures, precision=recipe.precision, device=device)
+    objective = build_objective(recipe.loss, Task(n, k, feature_width(network), rows.classes, device, rows.targets, features))
     if objective.n_networks == 2 and partner is None:
         raise ValueError(f"loss {recipe.loss.method} trains two networks: pass another one as `partner`")
     networks = [network, partner][: objective.n_networks]

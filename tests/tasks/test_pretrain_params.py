@@ -26,6 +26,14 @@ def test_params_yaml_fits_and_every_arm_has_its_recipe(values):
         ({"max_shift": 5000}, "max_shift 5000 must be smaller than image_size"),
         ({"losses": {}}, "asks for loss '.*', which is not among `losses`"),
         ({"batch_size": 1}, "pretrain.batch_size"),
+        (
+            {"arms": {"raw": {"rows": "raw", "weighted": False, "loss": "rcal", "logit_adjustment": 0.0, "start": "none"}}},
+            r"arm 'raw': loss 'rcal' calibrates features .*, of which start 'none' gives none: name a start of method simclr",
+        ),
+        (
+            {"arms": {"raw": {"rows": "raw", "weighted": False, "loss": "rcal", "logit_adjustment": 0.0, "start": "teacher"}}},
+            "start 'teacher' gives none: name a start of method simclr",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(values, change, message):

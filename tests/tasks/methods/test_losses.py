@@ -14,6 +14,7 @@ from tasks.methods.losses import (
     generalised_cross_entropy,
     imbalance_penalty,
     logit_offsets,
+    one_against_rest,
     reverse_cross_entropy,
     soft_cross_entropy,
     symmetric_cross_entropy,
@@ -40,6 +41,13 @@ def test_generalised_cross_entropy_of_the_worked_example() -> None:
     assert generalised_cross_entropy(logits, given, q=0.7).item() == pytest.approx(0.4295, abs=1e-4)
     assert generalised_cross_entropy(logits, given, q=1e-6).item() == pytest.approx(0.5108, abs=1e-4)  # cross-entropy
     assert generalised_cross_entropy(logits, given, q=1.0).item() == pytest.approx(0.4)  # half the absolute error
+
+
+def test_one_against_rest_of_the_worked_example() -> None:
+    logits = torch.logit(torch.tensor([[0.9, 0.5, 0.2]], dtype=torch.float64))
+    assert one_against_rest(logits, torch.tensor([0])).item() == pytest.approx(-math.log(0.9) - math.log(0.5))
+    assert one_against_rest(logits, torch.tensor([2])).item() == pytest.approx(-math.log(0.2) - math.log(0.1))
+    assert one_against_rest(logits[:, :1], torch.tensor([0])).item() == pytest.approx(-math.log(0.9))
 
 
 def test_truncated_rows_teach_nothing() -> None:
@@ -100,7 +108,9 @@ def test_memory_takes_no_gradient() -> None:
     assert not elr_memory(torch.zeros(1, 3, dtype=torch.float64), logits, momentum=0.5).requires_grad
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "smoothed", "soft", "elr", "generalised", "truncated", "symmetric", "imbalance"])
+@pytest.mark.parametrize(
+    "loss", ["cross_entropy", "smoothed", "soft", "elr", "generalised", "truncated", "symmetric", "one_against_rest", "imbalance"]
+)
 def test_gradients_agree_with_finite_differences(loss: str) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
@@ -114,6 +124,7 @@ def test_gradients_agree_with_finite_differences(loss: str) -> None:
         "generalised": lambda x: generalised_cross_entropy(x, classes, q=0.7),
         "truncated": lambda x: generalised_cross_entropy(x, classes, q=0.7, truncation=0.2),
         "symmetric": lambda x: symmetric_cross_entropy(x, classes, forward_strength=0.1, reverse_strength=1.0),
+        "one_against_rest": lambda x: one_against_rest(x, classes),
         "imbalance": imbalance_penalty,
     }
     assert torch.autograd.gradcheck(functions[loss], (logits,), eps=1e-6, atol=1e-7)

@@ -1,12 +1,12 @@
 """Every objective: gradients by finite differences, and the protocol that they share."""
 
 import copy
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
+from tasks.methods.feature_settings import OpenTargets, RepresentationCalibration
 from tasks.methods.loss_settings import (
     CoTeaching,
     CrossEntropy,
@@ -21,13 +21,14 @@ from tasks.methods.loss_settings import (
     SymmetricCrossEntropy,
 )
 from tasks.methods.losses import cross_entropy
-from tasks.methods.objectives import OBJECTIVES, Batch, Objective, Output, Task, build_objective
+from tasks.methods.objectives import OBJECTIVES, Batch, Forward, Objective, Output, Task, build_objective
 from tasks.methods.step_settings import Distillation, StepSettings, ViewContrast
 
 N, K, WIDTH = 12, 3, 6
 CLASSES = np.arange(N) % K
 TARGETS = np.random.default_rng(0).dirichlet(np.ones(K), N)
-TASK = Task(N, K, WIDTH, CLASSES, "cpu", TARGETS)
+START = np.random.default_rng(1).normal(0, 1, (N, WIDTH)).astype(np.float32)
+TASK = Task(N, K, WIDTH, CLASSES, "cpu", TARGETS, lambda: START)
 SETTINGS: dict[str, StepSettings] = {
     "cross_entropy": CrossEntropy("cross_entropy", 0.1),
     "generalised": GeneralisedCrossEntropy("generalised_cross_entropy", 0.7, 0.0, 0.5),
@@ -41,6 +42,8 @@ SETTINGS: dict[str, StepSettings] = {
     "bootstrapping": PrototypeContrast("prototype_contrast", 4, 10, 0.5, 0.9, 0.5, 0.6, 0.1, 0.3, 0.5, 1.0),
     "rescaling": LossRescaling("loss_rescaling", 1.0, 0.9),
     "imprecise": ImpreciseLabels("imprecise_labels", 1.0, 0.8, 0.9, 0.3),
+    "representation": RepresentationCalibration("representation_calibration", 0.2, 3, 1, 0.1, 0.4, 0.5),
+    "open_targets": OpenTargets("open_targets", 1.0, 0.5, 1.0, True, 0.5, 6, 0.4, 0.3, 0.7),
     "views": ViewContrast("view_contrast", 4, 0.2),
     "distillation": Distillation("distillation", 2.0, 0.7),
 }
@@ -52,14 +55,31 @@ def batch_of(epoch: float, places: np.ndarray | None = None) -> Batch:
     return Batch(torch.from_numpy(places), torch.from_numpy(CLASSES[places]), weights, epoch, False, np.random.default_rng(3))
 
 
-def forward_of(live: torch.Tensor, still: torch.Tensor, projected: torch.Tensor) -> Callable[..., Output]:
-    """Networks whose outputs are given: `live` (2, b, k) takes gradients, `still` is what their averages say. Blends shift the logits."""
+def forward_of(
+    live: torch.Tensor,
+    still: torch.Tensor,
+    projected: torch.Tensor,
+    *,
+    still_projected: torch.Tensor | None = None,
+    below: torch.Tensor | None = None,
+    head: torch.Tensor | None = None,
+) -> Forward:
+    """Networks whose outputs are given: `live` (2, b, k) takes gradients, `still` is what their averages say. Blends shift the logits.
+    `below` (b, width) are the features, `head` (k, width) what classifies others."""
 
-    def forward(network: int = 0, *, averaged: bool = False, own: float = 1.0, mask: np.ndarray | None = None) -> Output:
-        factor = 1.0 if mask is None else torch.from_numpy(mask.mean(1, keepdims=True))
-        return Output((still[network].detach() if averaged else live[network] * own * factor), projected)
+    class Given:
+        def __call__(
+            self, network: int = 0, *, averaged: bool = False, own: float = 1.0, mask: np.ndarray | None = None, features: bool = False
+        ) -> Output:
+            factor = 1.0 if mask is None else torch.from_numpy(mask.mean(1, keepdims=True))
+            logits = still[network].detach() if averaged else live[network] * own * factor
+            return Output(logits, still_projected if averaged and still_projected is not None else projected, below if features else None)
 
-    return forward
+        def classify(self, features: torch.Tensor) -> torch.Tensor:
+            assert head is not None
+            return features @ head.T
+
+    return Given()
 
 
 def seasoned(settings: StepSettings) -> Objective:
@@ -79,17 +99,19 @@ def seasoned(settings: StepSettings) -> Objective:
 @pytest.mark.parametrize("epoch", [0.0, 2.5])
 def test_gradients_agree_with_finite_differences(name: str, epoch: float) -> None:
     generator = torch.Generator().manual_seed(1)
-    n = 8 * build_objective(SETTINGS[name], TASK).views
+    start = seasoned(SETTINGS[name])
+    n, width = 8 * start.views, (start.projection or (4,))[-1]
     live, still = (torch.randn(2, n, K, generator=generator, dtype=torch.float64) for _ in range(2))
-    z = torch.nn.functional.normalize(torch.randn(n, 4, generator=generator, dtype=torch.float64), dim=1)
+    z, still_z = (torch.nn.functional.normalize(torch.randn(n, width, generator=generator, dtype=torch.float64), dim=1) for _ in range(2))
+    below, head = (torch.randn(rows, WIDTH, generator=generator, dtype=torch.float64).requires_grad_() for rows in (n, K))
     live.requires_grad_()
     z.requires_grad_(name != "bootstrapping")  # its targets come from z, without gradient
-    start = seasoned(SETTINGS[name])
 
-    def loss(logits: torch.Tensor, projected: torch.Tensor) -> torch.Tensor:
-        return copy.deepcopy(start).loss(batch_of(epoch), forward_of(logits, still, projected))
+    def loss(logits: torch.Tensor, projected: torch.Tensor, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        forward = forward_of(logits, still, projected, still_projected=still_z, below=features, head=weights)
+        return copy.deepcopy(start).loss(batch_of(epoch), forward)
 
-    inputs = (live, z)
+    inputs = (live, z, below, head)
     assert torch.autograd.gradcheck(loss, inputs, eps=1e-6, atol=1e-6)
 
 
@@ -97,10 +119,12 @@ def test_gradients_agree_with_finite_differences(name: str, epoch: float) -> Non
 def test_memories_are_plain_tensors_without_gradient_and_only_of_the_batch(name: str) -> None:
     objective = seasoned(SETTINGS[name])
     before = {name: tensor.clone() for name, tensor in objective.tensors.items()}
-    n = 8 * objective.views
+    n, width = 8 * objective.views, (objective.projection or (4,))[-1]
     live = torch.randn(2, n, K, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
-    z = torch.nn.functional.normalize(torch.ones(n, 4, dtype=torch.float64), dim=1).requires_grad_()
-    objective.loss(batch_of(2.5), forward_of(live, live, z)).backward()  # type: ignore[no-untyped-call]
+    z = torch.nn.functional.normalize(torch.ones(n, width, dtype=torch.float64), dim=1).requires_grad_()
+    below, head = (torch.ones(rows, WIDTH, dtype=torch.float64).requires_grad_() for rows in (n, K))
+    still = z.detach()
+    objective.loss(batch_of(2.5), forward_of(live, live, z, still_projected=still, below=below, head=head)).backward()  # type: ignore[no-untyped-call]
     for name, tensor in objective.tensors.items():
         assert not tensor.requires_grad
         if tensor.shape[:1] == (N,):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tasks.methods.loss_settings import PrototypeContrast
-from tasks.methods.objectives import build_objective
-from tasks.methods.prototype_objective import bootstrapped, corrected, moved
+from tasks.methods.objectives import Output, build_objective
+from tasks.methods.prototype_objective import bootstrapped, corrected, moved, projected_of
 from tests.tasks.methods.test_objectives import TASK, batch_of, forward_of
 
 
@@ -62,6 +62,11 @@ def test_a_dropped_row_teaches_nothing_and_moves_no_prototype() -> None:
     assert live.grad[0, 0].abs().sum() == 0
     assert live.grad[0, 1].abs().sum() > 0
     assert objective.tensors["prototypes"][0] @ z[3] > objective.tensors["prototypes"][0] @ z[0]
+
+
+def test_what_is_projected_has_unit_length() -> None:
+    found = projected_of(Output(torch.zeros(2, 2), torch.tensor([[3.0, 4.0], [0.0, -2.0]])))
+    np.testing.assert_allclose(found.numpy(), [[0.6, 0.8], [0.0, -1.0]], atol=1e-7)
 
 
 def test_without_a_projection_it_says_so() -> None:

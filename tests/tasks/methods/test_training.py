@@ -14,6 +14,7 @@ from tasks.methods.augmentation import Augmentation
 from tasks.methods.backbones import build_network
 from tasks.methods.batches import Rows
 from tasks.methods.checkpoints import load_tensors
+from tasks.methods.feature_settings import OpenTargets, RepresentationCalibration
 from tasks.methods.inference import extract_features, predict
 from tasks.methods.loss_settings import (
     CoTeaching,
@@ -52,6 +53,8 @@ LOSSES: dict[str, LossSettings] = {
     "small_loss": SmallLoss("small_loss", 3.0, 0.5, 1.5, True, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5),
     "rescaling": LossRescaling("loss_rescaling", 1.0, 0.9),
     "imprecise": ImpreciseLabels("imprecise_labels", 3.0, 0.8, 0.99, 0.1),
+    "representation": RepresentationCalibration("representation_calibration", 0.2, 10, 1, 0.1, 0.3, 1e-4),  # from an untrained start
+    "open_targets": OpenTargets("open_targets", 3.0, 0.5, 1.5, False, 0.5, 16, 0.8, 0.5, 0.5),
     "prototypes": PrototypeContrast("prototype_contrast", 8, 40, 0.1, 0.99, 0.5, 0.6, 0.0, 0.1, 0.5, 1.0),
 }
 
