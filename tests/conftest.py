@@ -36,7 +36,7 @@ def shared_tools() -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A toy workspace with its first crawl, built up to the report; tests may build on in it."""
+    """A toy workspace with its first crawl, built up to the report; who changes what is in it takes a copy."""
     from tests.workspace import repro, set_params, toy_workspace
 
     folder = toy_workspace(tmp_path_factory.mktemp("toy") / "workspace")

@@ -15,6 +15,14 @@ from tests.flows.workspace import git
 from tests.workspace import environment, repro, set_params, table_bytes, toy_workspace
 
 
+@pytest.fixture(scope="module")
+def edited(finished, tmp_path_factory):
+    """A copy of the workspace, for tests that change it and build on in it."""
+    folder = tmp_path_factory.mktemp("edited") / "workspace"
+    shutil.copytree(finished, folder, symlinks=True)
+    return folder
+
+
 def ran(output: str) -> list[str]:
     """The stages that a `dvc repro` has run."""
     return re.findall(r"Running stage '([^']+)'", output)
@@ -71,9 +79,9 @@ def test_parquet_is_laid_out_for_sql(finished):
     assert ids == sorted(ids)
 
 
-def test_a_new_threshold_reruns_the_decision_and_nothing_costly(finished):
-    set_params(finished, curate={"target_purity": 0.5})
-    stages = ran(repro(finished, "curate").stdout)
+def test_a_new_threshold_reruns_the_decision_and_nothing_costly(edited):
+    set_params(edited, curate={"target_purity": 0.5})
+    stages = ran(repro(edited, "curate").stdout)
     assert stages == ["curate"]
 
 
@@ -97,33 +105,33 @@ def test_an_experiment_of_dvc_shows_what_another_threshold_gives(finished, tmp_p
     assert kept["loose"] > kept["strict"]
 
 
-def test_a_docstring_refetches_and_reembeds_nothing(finished):
+def test_a_docstring_refetches_and_reembeds_nothing(edited):
     for module in ("ingest", "embed", "methods/fetch", "methods/clip", "methods/pictures", "core/stage", "prepare_encoder"):
-        path = finished / "tasks" / f"{module}.py"
+        path = edited / "tasks" / f"{module}.py"
         path.write_text(path.read_text().replace('"""', '"""Edited. ', 1))
-    planned = repro(finished, "--dry", "embed", "index").stdout
+    planned = repro(edited, "--dry", "embed", "index").stdout
     assert not {stage.split("@")[0] for stage in ran(planned)} & {"ingest", "embed", "prepare_encoder"}
 
 
 @pytest.mark.slow
-def test_a_second_crawl_leaves_the_first_one_alone(finished):
-    before = {name: data for name, data in table_bytes(finished).items() if "/demo-1/" in name}
-    set_params(finished, crawls=["demo-1", "demo-2"], demos=["demo-1", "demo-2"])
-    stages = ran(repro(finished, "curate").stdout)
+def test_a_second_crawl_leaves_the_first_one_alone(edited):
+    before = {name: data for name, data in table_bytes(edited).items() if "/demo-1/" in name}
+    set_params(edited, crawls=["demo-1", "demo-2"], demos=["demo-1", "demo-2"])
+    stages = ran(repro(edited, "curate").stdout)
     assert {"ingest@demo-2", "embed@demo-2", "index"} <= set(stages)
     assert not {"ingest@demo-1", "validate@demo-1", "embed@demo-1", "prepare_encoder"} & set(stages)
-    after = table_bytes(finished)
+    after = table_bytes(edited)
     assert {name: after[name] for name in before} == before
 
 
 @pytest.mark.slow
-def test_another_folder_and_other_workers_give_the_same_bytes(finished, tmp_path):
-    set_params(finished, crawls=["demo-1"], demos=["demo-1"])
-    repro(finished, "evaluate", "drift")
+def test_another_folder_and_other_workers_give_the_same_bytes(edited, tmp_path):
+    set_params(edited, crawls=["demo-1"], demos=["demo-1"])
+    repro(edited, "evaluate", "drift")
     twin = toy_workspace(tmp_path / "another folder")
-    (twin / "params.yaml").write_text((finished / "params.yaml").read_text())
+    (twin / "params.yaml").write_text((edited / "params.yaml").read_text())
     repro(twin, "evaluate", "drift", SLUICE_POOL="serial", SLUICE_WORKERS="1")
-    ours = {name: data for name, data in table_bytes(finished).items() if "demo-2" not in name and "catalog" not in name}
+    ours = {name: data for name, data in table_bytes(edited).items() if "demo-2" not in name and "catalog" not in name}
     theirs = table_bytes(twin)
     assert sorted(ours) == sorted(theirs)
     assert [name for name in ours if ours[name] != theirs[name]] == []
