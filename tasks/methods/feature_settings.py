@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tasks.methods.ranges import CLOSED, check
+from tasks.methods.ranges import CLOSED, check, check_split
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,7 @@ class OpenTargets:
     open_strength: float
 
     def __post_init__(self) -> None:
-        check(self, "warmup_epochs", 1)  # losses of one epoch are the least to split
-        check(self, "min_clean", 0, 1)
-        check(self, "min_separation", 0)
-        check(self, "momentum", 0, 1, open_end=True)
+        check_split(self)
         check(self, "width", 1)
         check(self, "min_closed", 0, 1)
         check(self, "min_open", 0, 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tasks.methods.feature_settings import OpenTargets, RepresentationCalibration
-from tasks.methods.ranges import CLOSED, check
+from tasks.methods.ranges import CLOSED, check, check_split
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,10 @@ class PseudoLoss:
     momentum: float
 
     def __post_init__(self) -> None:
-        check(self, "warmup_epochs", 1)  # losses of one epoch are the least to split
-        check(self, "min_clean", 0, 1)
-        check(self, "min_separation", 0)
+        check_split(self)
         check(self, "sharpening", 1)
         check(self, "mixup", 0)
         check(self, "balance", 0)
-        check(self, "momentum", 0, 1, open_end=True)
 
 
 @dataclass(frozen=True)
@@ -153,12 +150,10 @@ class SmallLoss:
     momentum: float
 
     def __post_init__(self) -> None:
-        check(self, "warmup_epochs", 1)
-        check(self, "min_clean", 0, 1)
+        check_split(self)
         check(self, "temperature", 0, open_start=True)
-        for name in ("min_separation", "mixup", "unlabelled_strength", "ramp_epochs", "balance"):
+        for name in ("mixup", "unlabelled_strength", "ramp_epochs", "balance"):
             check(self, name, 0)
-        check(self, "momentum", 0, 1, open_end=True)
 
 
 @dataclass(frozen=True)

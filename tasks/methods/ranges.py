@@ -11,3 +11,11 @@ def check(settings: object, name: str, low: float, high: float = float("inf"), *
         end = f" {'to below' if open_end else 'to'} {high:g}" if high < float("inf") else ""
         span = f"{'above' if open_start else 'from'} {low:g}{end}"
         raise ValueError(f"{name} of {settings.method} is {value!r}: it must be a number {span}")  # type: ignore[attr-defined]
+
+
+def check_split(settings: object) -> None:
+    """Hold what every loss needs that splits its rows by small loss, again each epoch, and remembers what was predicted."""
+    check(settings, "warmup_epochs", 1)  # losses of one epoch are the least to split
+    check(settings, "min_clean", 0, 1)
+    check(settings, "min_separation", 0)
+    check(settings, "momentum", 0, 1, open_end=True)
