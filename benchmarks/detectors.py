@@ -181,7 +181,7 @@ def methods(shared: Shared) -> dict[str, Callable[[], Signals]]:
         found = separate(s.embeddings, s.given, s.weights, s.folds, **told)
         probs = np.exp(found.log_probs.astype(np.float64))
         trust = relabel_weights(
-            shared.probs, probs, found.noisy > 0.5, power=shared.settings["relabel_power"], min_separation=told["min_separation"]
+            shared.probs, probs, found.noisy > 0.5, s.weights, power=shared.settings["relabel_power"], min_separation=told["min_separation"]
         )
         best = np.where(found.noisy > 0.5, probs.argmax(1), s.given)
         return Signals(1 - found.noisy, 1 - found.by_plane, best, trust * np.where(found.noisy > 0.5, found.noisy, 1 - found.noisy))

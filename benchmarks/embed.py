@@ -7,7 +7,8 @@ towers on tensors that lie ready, compiled if the stage's are, in as many proces
 at the best batch size; measured before and after the stage. (A compiled stage fills the last batch of each of six tars up: give it many
 images.) `cpu_share_of_forward` compares processor seconds: it holds where the machine has other work.
 Texts are cut to their own length in both; `share_of_open_clip_forward` has open_clip's own text pass, of the whole context, below the
-line. clip-retrieval reads the same tars, in an environment of its own, with random weights, two decoding workers and no logger; its
+line. `share_of_peak` is what the stage computes over what the devices do when they multiply large matrices at the same precision.
+clip-retrieval reads the same tars, in an environment of its own, with random weights, two decoding workers and no logger; its
 clock starts with its first batch.
 """
 
@@ -24,8 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
+from benchmarks.embed_bare import bare_rates, wait_for_all
 from benchmarks.embed_pairs import CRAWL, make
 from benchmarks.peers import peer_python
 from tasks.contracts import embeddings, records, validity
@@ -34,10 +34,6 @@ from tasks.core.settings import Settings, prepare_environment
 from tasks.core.shards import Placement, ProcessPool
 from tasks.core.tables import Artifact, Shard, Sink, Source
 from tasks.embed import EmbedParams, Job, embed, encode_images, loaded_encoder, opened_feed
-from tasks.methods.clip import load_encoder
-from tasks.methods.compiling import compiled
-from tasks.methods.encoder import looks_back_only, text_features, text_lengths
-from tasks.methods.pictures import squares
 from tasks.methods.tars import read_images
 
 REPO = Path(__file__).resolve().parents[1]
@@ -45,9 +41,6 @@ PHOTOS = REPO.parent / "shared" / "data" / "photos"
 PEER, PEER_SCRIPT = "clip-retrieval==2.45.0", Path(__file__).with_name("embed_peer.py")
 BESIDE = "setuptools<81"  # the last one with pkg_resources, which it imports
 PYTHON = "3.11"  # its pins have no wheels for later ones
-BATCH_SIZES = (32, 64)  # of the bare forward pass on a processor; larger ones are slower there
-CARD_BATCH_SIZES = (64, 256, 1024)
-BARE_IMAGES = 128  # per process, at most: half a minute of the larger towers
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -97,7 +90,9 @@ def compare(folder: Path, n_images: int, model: str, params: EmbedParams, *, wit
         "images_per_s": round(stage, 2), "images": n_images, "model": model, "precision": params.precision, "devices": list(devices),
         "compiled": bool(params.compiled_for(devices[0])),
         "forward_images_per_s": round(forward, 2), "share_of_open_clip_forward": round(stage / whole, 3),
-        "cpu_share_of_forward": round(forward_cpu / cpu_seconds, 3), "before": before, "after": after,
+        "cpu_share_of_forward": round(forward_cpu / cpu_seconds, 3),
+        "share_of_peak": round(stage * after["gflop_per_pair"] / 1000 / max(before[best]["peak_tflops"], after["peak_tflops"]), 3),
+        "before": before, "after": after,
     }  # fmt: skip
 
 
@@ -137,68 +132,6 @@ def timed(work: Any, folder: Path, workers: int, shard: Shard) -> tuple[Any, flo
     return work(shard), began, time.monotonic(), time.process_time() - used
 
 
-def bare_rates(folder: Path, params: EmbedParams, devices: Sequence[str], processes: int, threads: int) -> dict[str, float]:
-    """Pairs per second of the towers alone, on tensors that lie ready, in so many processes of so many threads; the best batch size."""
-    with tempfile.TemporaryDirectory(dir=folder) as meeting:
-        work = partial(bare_seconds, folder, params, Path(meeting), tuple(devices), processes, threads)
-        found = list(ProcessPool(processes).map(work, range(processes)))
-    per_image, per_text, per_whole_text = (np.array([seconds[name] for seconds in found]) for name in ("image", "text", "whole_text"))
-    rates = {"forward": (1 / (per_image + per_text)).sum(), "open_clip_forward": (1 / (per_image + per_whole_text)).sum()}
-    rates["cpu_s_per_image"] = np.mean([seconds["cpu_image"] + seconds["cpu_text"] for seconds in found])
-    return {"processes": processes, "threads": threads, **{name: round(float(rate), 4) for name, rate in rates.items()}}
-
-
-def bare_seconds(
-    folder: Path, params: EmbedParams, meeting: Path, devices: Sequence[str], processes: int, threads: int, number: int
-) -> dict[str, float]:
-    """Seconds per image and per text of one process, all processes at once."""
-    import torch
-
-    device = devices[number % len(devices)]
-    on_card = device.startswith("cuda")
-    model = load_encoder(folder / "encoder", device=device, precision=params.precision, threads=threads)
-    tar = folder / "images" / "00000.tar"
-    stored = dict(read_images(tar))
-    texts = Source(records.CONTRACT, folder / "records", [CRAWL], bound_crawl=CRAWL).table(["alt_text"])["alt_text"].to_pylist()
-    sizes = [size for size in (CARD_BATCH_SIZES if on_card else BATCH_SIZES) if size <= len(texts)] or [len(texts)]
-    keys = [list(stored)[place % len(stored)] for place in range(max(min(BARE_IMAGES, len(texts)), *sizes, 1))]
-    pixels = torch.from_numpy(squares([stored[key] for key in keys], model.image_size)).to(device).permute(0, 3, 1, 2)
-    images = pixels.float().sub_(model.shift).mul_(model.scale)
-    tokens = model.tokenizer([texts[place % len(texts)] for place in range(len(keys))]).to(device)
-    lengths = text_lengths(model.model, tokens)
-    tokens = tokens[torch.argsort(lengths)]
-    cut = int(lengths.max()) if looks_back_only(model.model) else tokens.shape[1]
-    passes: dict[str, Callable[[int, int], Any]] = {
-        "image": lambda start, stop: towers[stop - start](images[start:stop]),
-        "text": lambda start, stop: text_features(model.model, tokens[start:stop, :cut]),
-        "whole_text": lambda start, stop: model.model.encode_text(tokens[start:stop]),
-    }
-    found = {}
-    with model.computing():
-        tower, compiles = model.model.encode_image, params.compiled_for(device) is not None
-        towers = {size: compiled(tower, images[:size]) if compiles else tower for size in sizes}
-        for name, run in passes.items():
-            best = min(sizes, key=lambda size: min(seconds_per_row(run, size, size, on_card) for _ in range(2)))
-            n_rows = len(keys) // best * best
-            wait_for_all(meeting / name, processes)
-            used = time.process_time()
-            found[name] = seconds_per_row(run, n_rows, best, on_card)
-            found[f"cpu_{name}"] = (time.process_time() - used) / n_rows
-    return found
-
-
-def seconds_per_row(run: Callable[[int, int], Any], n_rows: int, batch_size: int, on_card: bool) -> float:
-    """Of whole batches: `n_rows` is a multiple of `batch_size`."""
-    import torch
-
-    began = time.perf_counter()
-    for start in range(0, n_rows, batch_size):
-        run(start, start + batch_size)
-    if on_card:
-        torch.cuda.synchronize()
-    return (time.perf_counter() - began) / n_rows
-
-
 def stage_rate(folder: Path, n_images: int, params: EmbedParams, settings: Settings) -> tuple[float, float]:
     """Pairs per second of the stage itself, from when all its workers have loaded the encoder; processor seconds per pair."""
     pool = WarmPool(settings.workers, folder / "meeting")
@@ -224,21 +157,14 @@ def peer_rate(folder: Path, model: str, params: EmbedParams) -> float:
         sys.exit("clip-retrieval computes in fp32 here: compare at that precision, or leave it out with --no-peer")
     python = peer_python(PEER, PYTHON, BESIDE)
     words = [str(folder / "images"), str(folder / "peer"), model, str(params.batch_size)]
-    done = subprocess.run([str(python), str(PEER_SCRIPT), *words], stdout=subprocess.PIPE, text=True, check=False)
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}  # its one process wants all cores
+    done = subprocess.run([str(python), str(PEER_SCRIPT), *words], env=free, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit(f"clip-retrieval ended with {done.returncode}: the lines above say why")
     return float(json.loads(done.stdout.splitlines()[-1])["images_per_s"])
 
 
 READY: list[bool] = []
-
-
-def wait_for_all(folder: Path, n: int) -> None:
-    """Go on when n processes have come here."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / str(os.getpid())).touch()
-    while len(list(folder.iterdir())) < n:
-        time.sleep(0.01)
 
 
 def say(what: str, value: object) -> None:

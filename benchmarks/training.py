@@ -153,7 +153,7 @@ def as_rows(chosen: pa.Table, concepts: list[str], pictures: Any) -> Rows:
 
 
 def seconds_of(rows: Rows, recipe: training.Recipe, backbone: str) -> float:
-    network = build_network(backbone, int(rows.classes.max()) + 1, seed=0)
+    network = build_network(backbone, int(rows.classes.max()) + 1, seed=0, pictures=rows.pictures)
     began = time.monotonic()
     training.train(network, rows, recipe=recipe, seed=0)
     return time.monotonic() - began

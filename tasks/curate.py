@@ -17,7 +17,7 @@ from tasks.contracts.curated import CONTRACT
 from tasks.core.params import Params
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Sink, Source
-from tasks.methods.alignment import codes, places
+from tasks.methods.alignment import codes, places, wide, wide_rows, wide_schema
 from tasks.methods.decisions import doubts, listed, pruned, review_priority, survivors, thresholds, verdicts
 from tasks.methods.reasons import Reason
 from tasks.methods.reviews import Verdict, applied, believed
@@ -108,7 +108,7 @@ def curate(
 
 def joined(records: Source, validity: Source, duplicates: Source, scores: Source) -> pa.Table:
     """One row per distinct sample, with what the other tables say of it; null where they don't know it."""
-    found = records.table(RECORD_COLUMNS)
+    found = wide_rows(records.table(RECORD_COLUMNS))
     checked = validity.table(["sample_id", "crawl", "valid", "reasons"])
     valid = checked["valid"].to_numpy()[places(_keys(found), _keys(checked))]
     order = np.lexsort((np.arange(found.num_rows), ~valid, found["status"].to_numpy() != "ok"))
@@ -147,7 +147,7 @@ def sample_table(
     duplicate_of: list[str | None],
     has_concept: np.ndarray,
 ) -> pa.Table:
-    """The public table. `confidence` holds people's certainty; the columns of that name and of the scores stay the machine's own."""
+    """The public table, in wide types. `confidence` holds people's certainty; the columns of that name and of scores are the machine's."""
     given = numbers(rows, "given_probability")
     weight = np.where(keep, np.nan_to_num(confidence), 0.0)
     priority = review_priority(numbers(rows, "confidence"), given)
@@ -162,7 +162,8 @@ def sample_table(
         "weight": pa.array(weight, pa.float32()),
         "review_priority": pa.array(priority, pa.float32(), mask=np.isnan(priority)),
     }
-    return pa.table([made.get(name, rows[name] if name in rows.schema.names else None) for name in CONTRACT.schema.names], CONTRACT.schema)
+    names = CONTRACT.schema.names
+    return pa.table([made.get(name, rows[name] if name in rows.schema.names else None) for name in names], wide_schema(CONTRACT.schema))
 
 
 def metrics(
@@ -186,7 +187,7 @@ def metrics(
             a != b for a, b in zip(kept["concept"].to_pylist(), kept["curated_concept"].to_pylist(), strict=True) if a is not None
         ),
         "expected_purity": purity,
-        "expected_purity_least": round(purity - error, 6) if purity is not None else None,
+        "expected_purity_least": round(max(purity - error, 0.0), 6) if purity is not None else None,
         "expected_purity_most": round(min(purity + error, 1.0), 6) if purity is not None else None,
         **{name: round(limit, 6) for name, limit in limits.items()},
         "prototype_agreement": None if agreement is None else round(agreement, 6),
@@ -199,11 +200,11 @@ def numbers(rows: pa.Table, name: str) -> np.ndarray:
 
 
 def _taken(column: pa.ChunkedArray, where: np.ndarray) -> pa.ChunkedArray:
-    return column.take(pa.array(where, pa.int64(), mask=where < 0))
+    return wide(column).take(pa.array(where, pa.int64(), mask=where < 0))
 
 
 def _keys(table: pa.Table) -> pa.ChunkedArray:
-    return pc.binary_join_element_wise(table["crawl"], table["sample_id"], "/")
+    return pc.binary_join_element_wise(wide(table["crawl"]), wide(table["sample_id"]), pa.scalar("/", pa.large_string()))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
 from tasks.deduplicate_rows import Rows, read_clean, read_neighbor_pairs, read_rows, read_thumbnails
+from tasks.methods.alignment import wide_rows
 from tasks.methods.cells import train_cells
 from tasks.methods.copies import (
     CleanPictures,
@@ -120,8 +121,8 @@ def deduplicate(
     splits = splits[labels]
     leaks = find_leaks(rows, suspects, thumbnails, evaluation, params)
     is_leak = np.isin(labels, labels[leaks])  # a copy of a leaked picture is a leak
-    duplicates.write_whole(duplicate_table(rows, copies, labels, splits, is_leak, params.n_folds, shared.seed))
-    pairs.write_whole(pair_table(rows, copies, index.path / VECTORS))
+    duplicates.write_whole(wide_rows(duplicate_table(rows, copies, labels, splits, is_leak, params.n_folds, shared.seed)))
+    pairs.write_whole(wide_rows(pair_table(rows, copies, index.path / VECTORS)))
     return summary(copies, labels, splits, is_leak)
 
 

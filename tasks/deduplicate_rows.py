@@ -1,5 +1,6 @@
 """What `deduplicate` reads: the indexed rows with their hashes, near neighbours, thumbnails, and the clean sets."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 
 from tasks.core.errors import ParamsError, ShardError
 from tasks.core.tables import Shard, Source
+from tasks.methods.alignment import places
 from tasks.methods.clean_sets import read_clean_set
 from tasks.methods.copies import (
     CleanPictures,
@@ -43,23 +45,21 @@ class Rows:
 def read_rows(records: Source, neighbors: Source, min_detail_side: int) -> Rows:
     """What the records say of every indexed sample. Raises ShardError for a sample without a record."""
     order = neighbors.table(["sample_id", "crawl"])
-    ids, crawls = order["sample_id"].combine_chunks(), order["crawl"]
+    ids, crawls = order["sample_id"], order["crawl"]
     n = order.num_rows
     digests, found = np.full(n, None, object), np.zeros(n, bool)
     hashes, mirrored = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
     marginless, sides = np.zeros((n, len(MARGINS)), np.uint64), np.zeros(n, np.int32)
-    for shard in records.shards():
-        table = records.read(shard, ["sample_id", "sha256", "phash", "phash_mirrored", "width", "height", "thumbnail"])
-        places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
-        table = table.filter(pa.array(here))
+    columns = ["sample_id", "sha256", "phash", "phash_mirrored", "width", "height", "thumbnail"]
+    for shard, at, table in indexed_rows(records, ids, crawls, columns):
         if table["phash"].null_count or table["phash_mirrored"].null_count or table["sha256"].null_count:
             raise ShardError(f"records of {shard} have indexed samples without hashes: run `dvc repro -f embed index`")
-        digests[places], found[places] = table["sha256"].to_numpy(), True
-        hashes[places], mirrored[places] = table["phash"].to_numpy(), table["phash_mirrored"].to_numpy()
-        sides[places] = np.minimum(table["width"].to_numpy(), table["height"].to_numpy())
-        large = sides[places] >= min_detail_side
+        digests[at], found[at] = table["sha256"].to_numpy(), True
+        hashes[at], mirrored[at] = table["phash"].to_numpy(), table["phash_mirrored"].to_numpy()
+        sides[at] = np.minimum(table["width"].to_numpy(), table["height"].to_numpy())
+        large = sides[at] >= min_detail_side
         held = table.filter(pa.array(large))
-        marginless[places[large]] = marginless_hashes(as_pictures(held["thumbnail"], held["sample_id"], shard))
+        marginless[at[large]] = marginless_hashes(as_pictures(held["thumbnail"], held["sample_id"], shard))
     if not found.all():
         raise ShardError(f"{n - int(found.sum())} indexed samples have no record, such as {ids[int(np.argmin(found))]}: run `dvc repro`")
     names = crawls.to_pylist()
@@ -78,12 +78,22 @@ def as_pictures(thumbnails: pa.ChunkedArray, ids: pa.ChunkedArray, shard: Shard)
     return pictures
 
 
-def locate(sample_ids: pa.ChunkedArray, ids: pa.Array, crawls: pa.ChunkedArray, crawl: str) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of those `sample_ids` that are indexed as samples of `crawl`, and which (n,) bool they are."""
-    places = pc.fill_null(pc.index_in(sample_ids, value_set=ids), -1).to_numpy().astype(np.int64)
-    here = places >= 0
-    here[here] = pc.equal(crawls.take(pa.array(places[here])), crawl).to_numpy()
-    return places[here], here
+def indexed_rows(
+    records: Source, ids: pa.ChunkedArray | pa.Array, crawls: pa.ChunkedArray | pa.Array, columns: Sequence[str]
+) -> Iterator[tuple[Shard, np.ndarray, pa.Table]]:
+    """Of every shard: `columns` of those rows that are among the samples `ids` (n,) of `crawls` (n,), and their positions (m,) there.
+
+    A sample of several crawls is a row of the one that it is indexed under. All shards share one look-up: each would hash all `ids`.
+    """
+    positions = places(records.table(["sample_id"])["sample_id"], ids)
+    numbers, begin = places(crawls, pa.array(records.crawls, pa.string())), 0
+    for shard in records.shards():
+        table = records.read(shard, columns)
+        found = positions[begin : begin + table.num_rows]
+        begin += table.num_rows
+        here = found >= 0
+        here[here] = numbers[found[here]] == records.crawls.index(shard.crawl)
+        yield shard, found[here], table.filter(pa.array(here))
 
 
 def read_neighbor_pairs(neighbors: Source, first: np.ndarray, min_similarity: float) -> np.ndarray:
@@ -102,12 +112,9 @@ def read_thumbnails(records: Source, rows: Rows, wanted: np.ndarray) -> Thumbnai
     """Thumbnails of the rows `wanted` (ascending) alone: candidates are few, so memory doesn't grow with the crawl."""
     pictures = np.zeros((len(wanted), SIDE, SIDE), np.uint8)
     ids = pa.array([rows.ids[row] for row in wanted], pa.string())
-    crawls = pa.chunked_array([pa.array([rows.crawls[row] for row in wanted], pa.string())])
-    for shard in records.shards() if len(wanted) else []:
-        table = records.read(shard, ["sample_id", "thumbnail"])
-        places, here = locate(table["sample_id"], ids, crawls, shard.crawl)
-        table = table.filter(pa.array(here))
-        pictures[places] = as_pictures(table["thumbnail"], table["sample_id"], shard)
+    crawls = pa.array([rows.crawls[row] for row in wanted], pa.string())
+    for shard, at, table in indexed_rows(records, ids, crawls, ["sample_id", "thumbnail"]) if len(wanted) else ():
+        pictures[at] = as_pictures(table["thumbnail"], table["sample_id"], shard)
     return Thumbnails(wanted, pictures)
 
 

@@ -10,9 +10,10 @@ import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -41,7 +42,7 @@ from tasks.methods.tars import locate_images
 log = logging.getLogger(__name__)
 WAY_OUT = "delete this tar and run `dvc repro` again"
 IMAGES, TEXTS = "image_embedding", "text_embedding"
-VERSIONS = ("torch", "open_clip_torch", "pillow", "numpy")
+VERSIONS = ("torch", "open_clip_torch", "pillow", "cykooz-resizer", "numpy")
 PARTS = ("read", "decode", "wait", "transfer", "encode", "encode texts", "write")
 MAX_WAITING = 0.2  # share of the device's time: beyond, more of something else is cheaper than a faster device
 ADVICE = {
@@ -227,8 +228,12 @@ def same_versions(maker: str | None) -> bool:
 
 @cache
 def versions() -> dict[str, str]:
-    """Of the libraries that decode and compute."""
-    return {name: version(name) for name in VERSIONS}
+    """Of the libraries that decode, resize and compute; the resizer has no build for some machines."""
+    found = {}
+    for name in VERSIONS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 @cache

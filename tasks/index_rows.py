@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 
 from tasks.core.errors import ContractError, ParamsError
 from tasks.core.progress import track
+from tasks.core.sorting import sorted_rows
 from tasks.core.tables import Shard, Source
+from tasks.methods.alignment import places, wide
 
 INDEX, ROWS, VECTORS, CELLS = "image.index", "rows.parquet", "vectors.npy", "cells.npz"
 ROWS_PER_SHARD = 100_000
@@ -17,36 +19,37 @@ ROWS_PER_SHARD = 100_000
 
 def distinct_rows(embeddings: Source) -> pa.Table:
     """position, sample_id and crawl of every distinct sample, in order."""
-    parts, seen = [], pa.array([], pa.string())
+    parts, seen = [], pa.array([], pa.large_string())
     for crawl in embeddings.crawls:
         shards = [shard for shard in embeddings.shards() if shard.crawl == crawl]
         ids = [embeddings.read(shard, ["sample_id"])["sample_id"] for shard in shards]
-        found = pc.unique(pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string()))
+        found = pc.unique(wide(pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())))
         fresh = found.filter(pc.invert(pc.is_in(found, value_set=seen)))
-        fresh = fresh.take(pc.sort_indices(fresh))
         seen = pa.concat_arrays([seen, fresh])
-        parts.append(pa.table({"sample_id": fresh, "crawl": pa.array([crawl] * len(fresh), pa.string())}))
-    rows = pa.concat_tables(parts) if parts else pa.table({"sample_id": seen, "crawl": seen})
+        ordered = sorted_rows(pa.table({"sample_id": fresh}), ["sample_id"], rows_per_chunk=ROWS_PER_SHARD)
+        parts.append(ordered.append_column("crawl", pa.array([crawl] * len(fresh), pa.string())))
+    empty = pa.array([], pa.string())
+    rows = pa.concat_tables(parts) if parts else pa.table({"sample_id": empty, "crawl": empty})
     return rows.add_column(0, "position", pa.array(np.arange(rows.num_rows)))
 
 
 def gather_vectors(embeddings: Source, rows: pa.Table, path: Path) -> np.ndarray:
     """Write the distinct samples' image embeddings in order, (n, d) float16, and map the file into memory."""
     vectors: np.memmap | None = None
-    order = rows.column("sample_id").combine_chunks()
-    crawls = rows.column("crawl")
+    positions = places(embeddings.table(["sample_id"])["sample_id"], rows["sample_id"])  # at once: each look-up hashes all ids
+    crawls, begin = places(rows["crawl"], pa.array(embeddings.crawls, pa.string())), 0
     for shard in track(embeddings.shards(), total=len(embeddings.shards()), description="gather embeddings"):
-        table = embeddings.read(shard, ["sample_id", "image_embedding"])
-        block = as_matrix(table["image_embedding"], shard)
-        places = pc.index_in(table["sample_id"], value_set=order).to_numpy()
-        first = pc.equal(crawls.take(pa.array(places)), shard.crawl).to_numpy()  # else an earlier crawl's embedding counts
+        block = as_matrix(embeddings.read(shard, ["image_embedding"])["image_embedding"], shard)
+        found = positions[begin : begin + len(block)]
+        begin += len(block)
+        first = crawls[found] == embeddings.crawls.index(shard.crawl)  # else an earlier crawl's embedding counts
         if vectors is None and len(block):
             vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(rows.num_rows, block.shape[1]))
         if vectors is not None and len(block):
             if block.shape[1] != vectors.shape[1]:
                 widths = f"{block.shape[1]}, others {vectors.shape[1]}"
                 raise ContractError(f"embeddings of {shard} have width {widths}: run `dvc repro -f embed`")
-            vectors[places[first]] = block[first]
+            vectors[found[first]] = block[first]
     if vectors is None:
         raise ParamsError("no sample has an embedding: nothing passed `validate`; see reports/metrics/validate for the reasons")
     vectors.flush()

@@ -21,7 +21,7 @@ from tasks.core.params import Params
 from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
-from tasks.methods.alignment import places
+from tasks.methods.alignment import places, wide_rows
 from tasks.methods.blocks import blocks, make_file, products
 from tasks.methods.capro import CaproSettings, clean, match_fit
 from tasks.methods.clip import load_encoder
@@ -106,7 +106,7 @@ def match(
         prototypes.write_whole(prototype_table(known, text, visual, counts, rivals, rival_of))
         temperature = fit_temperature(products(rows.embeddings, np.flatnonzero(anchors), visual), target=params.anchor_confidence)
         table = match_table(rows, names, visual, temperature, anchors, texts, has_text, params)
-    matches.write_whole(table)
+    matches.write_whole(wide_rows(table))
     log.info("match: %d samples against %d concepts, %d anchors", len(given), len(known), int(anchors.sum()))
     right = (places(table["matched_concept"], pa.array(names)) == rows.given)[rows.given >= 0]
     return {

@@ -24,10 +24,11 @@ from tasks.core.progress import track
 from tasks.core.settings import Settings
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Sink, Source
+from tasks.methods.alignment import wide_rows
 from tasks.methods.calibration import Bins, Witness, calibrated, standard_errors
 from tasks.methods.detectors import Graph, detect
 from tasks.methods.fusion import FusionSettings
-from tasks.methods.learned_calibration import judged_right, learned_chances
+from tasks.methods.learned_calibration import judged_right, learned_chances, of_shaping
 from tasks.methods.networks import NetworkSettings
 from tasks.methods.outliers import ranks
 from tasks.methods.posterior import NO_SENSES, Beliefs
@@ -35,7 +36,7 @@ from tasks.methods.rounds import first_targets, network_rounds, probe_rounds
 from tasks.methods.senses import Rivals, Senses, other_senses
 from tasks.methods.suggestions import suggestions, text_scores, word_fit
 from tasks.methods.text_evidence import Texts, read_texts, text_ratio, text_votes, word_targets
-from tasks.score_params import LearnedParams, ScoreParams
+from tasks.score_params import ScoreParams
 from tasks.score_rows import Rows, named_words, read_pixels, read_rivals, read_rows
 
 ROW_BYTES = 1200  # ids, keys, texts and words of a sample, as Python and Arrow hold them, and its scores
@@ -71,7 +72,7 @@ def score(
         check_memory(neighbors, known, params, settings, len(texts.vocabulary))
         beliefs, text_log_ratio = judge(rows, texts, senses, images, params, shared, settings, folder)
         table, measured = score_table(rows, names, beliefs, texts, senses.concepts, text_log_ratio, params, shared.seed)
-    scores.write_whole(table)
+    scores.write_whole(wide_rows(table))
     log.info("score: %d samples by %s, %.3f of them off-topic", len(rows.samples.given), params.predictor, measured["off_topic_share"])
     log.info("score: learnt from people about %d samples", int((rows.reviewed >= 0).sum()))
     return measured | {"rows": len(rows.samples.given), "words": len(texts.vocabulary)} | sense_figures(senses, rivals, names)
@@ -204,7 +205,7 @@ def score_table(
     found = detect(beliefs, samples.given, judged, graph, samples.embeddings, samples.weights, shrinkage=params.covariance_shrinkage)
     text = text_scores(text_log_ratio, has_words)
     signals = np.column_stack([opinions(rows, beliefs, suggested), found.knn_ood_score, found.mahalanobis_score, text])
-    confidence, learned = with_verdicts(rows, chances, signals, [names[code] for code in suggested], params.learned)
+    confidence, errors, learned = with_verdicts(rows, chances, errors, signals, [names[code] for code in suggested], params, seed)
     other_sense = sense_chances(beliefs, samples.given, senses)
     columns = [
         samples.sample_ids,
@@ -253,17 +254,24 @@ def opinions(rows: Rows, beliefs: Beliefs, suggested: np.ndarray) -> np.ndarray:
 
 
 def with_verdicts(
-    rows: Rows, confidence: np.ndarray, signals: np.ndarray, suggested: list[str | None], params: LearnedParams
-) -> tuple[np.ndarray, Metrics]:
-    """(confidence (n,), by people's verdicts where these are many enough to teach it; what that changed, by log loss on reviewed rows)."""
-    right = judged_right(rows.verdicts, rows.shown, suggested)
-    p = params
+    rows: Rows,
+    confidence: np.ndarray,
+    errors: np.ndarray,
+    signals: np.ndarray,
+    suggested: list[str | None],
+    params: ScoreParams,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, Metrics]:
+    """(confidence (n,) and its errors (n,), by people's verdicts where these are many enough to teach it; what that changed, by log loss on
+    the rows that taught)."""
+    samples, p = rows.samples, params.learned
+    right = of_shaping(judged_right(rows.verdicts, rows.shown, suggested), suggested, samples.groups, samples.weights)
     learned = learned_chances(
-        *(signals, confidence, right, rows.samples.groups),
-        min_verdicts=p.min_verdicts, n_folds=p.folds, n_bins=p.bins, l2=p.l2, n_steps=p.steps,
+        *(signals, confidence, right, samples.groups, samples.weights),
+        min_verdicts=p.min_verdicts, n_folds=p.folds, n_bins=p.bins, l2=p.l2, n_steps=p.steps, n_draws=params.calibration.draws, seed=seed,
     )  # fmt: skip
     if learned is None:
-        return confidence, {"learned_rows": 0}
+        return confidence, errors, {"learned_rows": 0}
     log.info(
         "score: confidence learnt from people for %d samples: log loss %.3f -> %.3f",
         learned.within.sum(),
@@ -271,7 +279,8 @@ def with_verdicts(
         learned.log_loss,
     )
     figures = {"verdict_log_loss": round(learned.log_loss, 6), "verdict_log_loss_before": round(learned.before_log_loss, 6)}
-    return learned.chances, {"learned_rows": int(learned.within.sum())} | figures
+    errors = np.where(learned.within, learned.errors, errors)
+    return learned.chances, errors, {"learned_rows": int(learned.within.sum())} | figures
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def read_rivals(prototypes: Source, embeddings: Source, rows: Rows, known: list[
         return None
     names, width = [concept.name for concept in known], rows.samples.embeddings.shape[1]
     texts = found.filter(pc.equal(found["kind"], "text"))
-    texts = texts.take(places(np.array(names, object), texts["concept"]))
+    texts = texts.take(places(pa.array(names, pa.string()), texts["concept"]))
     return Rivals(
         *read_vectors(embeddings, rows.samples.sample_ids, "text_embedding", folder),
         matrix(texts["embedding"], width),

@@ -3,6 +3,7 @@
 A table lies in `root/CRAWL/SHARD.parquet`, or in `root/crawl=CRAWL/SHARD.parquet` where a stage works on all crawls at once.
 """
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 
 from tasks.core.errors import ContractError, ShardError
 from tasks.core.files import digest_of_file, remove_temporaries, write_atomically
+from tasks.core.sorting import sorted_rows
 
 ROW_GROUP = 122_880  # rows; DuckDB's own unit of parallel work
 PAGE_BYTES = 1 << 17  # a look-up decompresses one page of a column
@@ -49,12 +51,12 @@ class Contract:
     folder: str = ""
     partitioned: bool = True
 
-    def check(self, table: pa.Table, where: str) -> None:
-        """What holds on write: schema, nullability, key. Raises ContractError."""
+    def check(self, table: pa.Table, where: str, *, is_sorted: bool = False) -> None:
+        """What holds on write: schema, nullability, key; less work for a table sorted by its key. Raises ContractError."""
         self.check_schema(table.schema, where)
         self.check_nulls(table, where)
         if self.key:
-            self._check_key(table, where)
+            self._check_key(table, where, is_sorted=is_sorted)
 
     def check_schema(self, schema: pa.Schema, where: str) -> None:
         """Raise ContractError unless names and types are the contract's."""
@@ -74,8 +76,12 @@ class Contract:
             if not self.schema.field(name).nullable and table[name].null_count:
                 raise ContractError(f"table '{self.name}' at {where}: {table[name].null_count} nulls in '{name}'")
 
-    def _check_key(self, table: pa.Table, where: str) -> None:
-        counts = table.select(list(self.key)).group_by(list(self.key)).aggregate([([], "count_all")])
+    def _check_key(self, table: pa.Table, where: str, *, is_sorted: bool) -> None:
+        keys = table.select(list(self.key))
+        if is_sorted:  # spares a hash table of all keys: only those that stand twice in a row are grouped
+            equal = (pc.equal(keys[name][1:], keys[name][:-1]) for name in self.key)
+            keys = pa.concat_tables([keys[1:].filter(functools.reduce(pc.and_, equal))] * 2)
+        counts = keys.group_by(list(self.key)).aggregate([([], "count_all")])
         repeated = counts.filter(pc.greater(counts["count_all"], 1))
         if repeated.num_rows:
             first = {name: repeated[name][0].as_py() for name in self.key}
@@ -170,20 +176,24 @@ class Sink(Table):
     def write(self, shard: Shard, table: pa.Table, recipe: str | None = None, made_by: Mapping[str, str] | None = None) -> None:
         """Check and write one shard, atomically. The recipe digest, if any, travels in the file; so does what made a column."""
         self.contract.check(table, str(self.path(shard)))
+        self._store(shard, table, recipe, made_by)
+
+    def _store(self, shard: Shard, table: pa.Table, recipe: str | None = None, made_by: Mapping[str, str] | None = None) -> None:
         metadata = {TABLE: self.contract.name.encode()} | ({RECIPE: recipe.encode()} if recipe else {})
         table = table.cast(signed(self.stored_schema(), made_by or {})).replace_schema_metadata(metadata)
         with write_atomically(self.path(shard)) as temporary:
             pq.write_table(table, temporary, **layout(table))
 
     def write_whole(self, table: pa.Table) -> None:
-        """Write a table over all crawls as one shard per crawl (by its column `crawl`), sorted by its key."""
-        order = [(name, "ascending") for name in self.contract.key]
-        if not self.contract.partitioned:
-            return self.write(Shard("", "00000"), table.sort_by(order))
-        for crawl in self.crawls:
-            rows = table.filter(pc.equal(table["crawl"], crawl))
-            self.write(Shard(crawl, "00000"), rows.sort_by(order))
-        return None
+        """Write a table over all crawls as one shard per crawl (by its column `crawl`), sorted by its key.
+
+        Columns of more than 2^31 bytes must be of wide types (large_string, large_list); they are narrowed here, chunk by chunk.
+        """
+        for crawl in self.crawls if self.contract.partitioned else [""]:
+            rows = table.filter(pc.equal(table["crawl"], crawl)) if self.contract.partitioned else table
+            shard, rows = Shard(crawl, "00000"), sorted_rows(rows, self.contract.key, rows_per_chunk=ROW_GROUP)
+            self.contract.check(rows, str(self.path(shard)), is_sorted=True)
+            self._store(shard, rows)
 
     def done(self, shard: Shard, recipe: str) -> bool:
         """Whether the shard is there, whole, and made by this very recipe."""

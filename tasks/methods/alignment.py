@@ -11,8 +11,30 @@ import pyarrow.compute as pc
 
 def places(wanted: pa.ChunkedArray | pa.Array, ids: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """(len(wanted),) int64: the first place of each wanted id in `ids`, -1 where it isn't there."""
-    found = pc.index_in(wanted, value_set=_combined(ids))
+    found = pc.index_in(wide(wanted), value_set=_combined(wide(ids)))
     return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
+
+
+def wide(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """The same values with offsets of 64 bits: an array of pa.string() holds 2^31 bytes, which are the ids of 67 million samples."""
+    return values.cast(wide_type(values.type))
+
+
+def wide_rows(table: pa.Table) -> pa.Table:
+    """The table with wide types: Arrow puts a column together before it takes rows of it."""
+    return table.cast(wide_schema(table.schema))
+
+
+def wide_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema with wide types (`wide_type`)."""
+    return pa.schema([field.with_type(wide_type(field.type)) for field in schema])
+
+
+def wide_type(kind: pa.DataType) -> pa.DataType:
+    """large_string for string, large_list for list, also inside lists; any other type is itself."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.large_list(wide_type(kind.value_type))
+    return pa.large_string() if pa.types.is_string(kind) else kind
 
 
 def codes(values: Sequence[str | None], names: Sequence[str]) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 `resnet9` is the default for small pictures on a CPU and needs no timm; `resnet9-W` sets the channels of its first block. `resnet9avg`
 halves by averaging before the convolution instead of by a maximum after it, at a quarter of the arithmetic of those layers.
+`resnet9white` begins with fixed filters that whiten the patches of the pictures it is to learn (`small_network.whitening`) and has GELUs
+instead of ReLUs: it gets further with few samples.
 `torchvision/NAME` and `open_clip/NAME` are theirs (of the latter the image tower, which takes its own image size); any other name is
 one of timm's. `NAME+layer` ends in one more layer, which SimCLR's start leaves behind.
 """
@@ -10,18 +12,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tasks.methods.small_network import WHITENING_ROWS, whitening
+
 if TYPE_CHECKING:
     import torch
 
 LAYER = "+layer"
 RESNET9_WIDTH = 32
-RESNET9 = ("resnet9", "resnet9avg")
+RESNET9 = ("resnet9", "resnet9avg", "resnet9white")
+WHITENER = "whitener"
 
 
-def build_network(backbone: str, n_concepts: int, *, seed: int) -> torch.nn.Module:
+def build_network(backbone: str, n_concepts: int, *, seed: int, pictures: np.ndarray | None = None) -> torch.nn.Module:
     """A network whose `features(pixels)` are (n, width) and whose call gives logits (n, n_concepts); weights drawn from the seed.
 
-    pixels (n, 3, side, side) float, normalised. Raises ValueError for an unknown backbone.
+    pixels (n, 3, side, side) float, normalised. `pictures` (m, side, side, 3) uint8 are what it is to learn: some thousand of them set
+    filters that whiten, where the backbone has such; without pictures these are zeros, for weights that are read from a file. Raises
+    ValueError for an unknown backbone, or an odd number of such filters, or more than 54.
     """
     import torch
     from torch import nn
@@ -43,7 +52,13 @@ def build_network(backbone: str, n_concepts: int, *, seed: int) -> torch.nn.Modu
             logits: torch.Tensor = self.head(self.features(pixels))
             return logits
 
-    return Network()
+    network = Network()
+    if pictures is not None:
+        evenly = np.array(pictures[:: max(1, len(pictures) // WHITENING_ROWS)][:WHITENING_ROWS])
+        for name, filters in network.named_buffers():
+            if name.endswith(WHITENER):
+                filters.copy_(whitening(evenly, len(filters)))
+    return network
 
 
 def _body(backbone: str) -> tuple[Any, int]:
@@ -69,18 +84,27 @@ def _with_layer(body: Any, width: int) -> tuple[Any, int]:
 
 def _resnet9(backbone: str) -> tuple[Any, int]:
     """Two residual blocks, three halvings, features = the maximum over the picture; after David Page's DAWNBench entry (2018)."""
+    import torch
     from torch import nn
 
     kind, _, text = backbone.partition("-")
     if text and not (text.isdigit() and int(text) > 0):
         raise ValueError(f"backbone '{backbone}': after '{kind}-' comes the width of the first block, such as {kind}-{RESNET9_WIDTH}")
-    width = int(text or RESNET9_WIDTH)
+    width, white = int(text or RESNET9_WIDTH), kind == "resnet9white"
 
     def block(n_in: int, n_out: int, *, halve: bool = False) -> nn.Sequential:
         layers: list[nn.Module] = [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)]
         if halve:
             layers = [nn.AvgPool2d(2), *layers] if kind == "resnet9avg" else [*layers, nn.MaxPool2d(2)]
-        return nn.Sequential(*layers, nn.BatchNorm2d(n_out), nn.ReLU())
+        return nn.Sequential(*layers, nn.BatchNorm2d(n_out), nn.GELU() if white else nn.ReLU())
+
+    class Whitener(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer(WHITENER, torch.zeros(width, 3, 3, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.gelu(nn.functional.conv2d(x, self.get_buffer(WHITENER), padding=1))
 
     class Residual(nn.Module):
         def __init__(self, n: int) -> None:
@@ -95,7 +119,12 @@ def _resnet9(backbone: str) -> tuple[Any, int]:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.amax((2, 3))
 
-    stages = [block(3, width), block(width, 2 * width, halve=True), Residual(2 * width), block(2 * width, 4 * width, halve=True)]
+    stages = [
+        Whitener() if white else block(3, width),
+        block(width, 2 * width, halve=True),
+        Residual(2 * width),
+        block(2 * width, 4 * width, halve=True),
+    ]
     stages += [block(4 * width, 8 * width, halve=True), Residual(8 * width)]
     return nn.Sequential(*stages, Maximum()), 8 * width
 
@@ -118,6 +147,8 @@ def _from_timm(backbone: str) -> tuple[Any, int]:
 
     if not timm.is_model(backbone):
         near = ", ".join(timm.list_models(f"*{backbone.split('.')[0][:6]}*")[:5])
-        raise ValueError(f"backbone '{backbone}' is neither resnet9, resnet9avg nor one of timm's{f' (near: {near})' if near else ''}")
+        raise ValueError(
+            f"backbone '{backbone}' is neither resnet9, resnet9avg, resnet9white nor one of timm's{f' (near: {near})' if near else ''}"
+        )
     body: Any = timm.create_model(backbone, pretrained=False, num_classes=0)
     return body, body.num_features

@@ -190,18 +190,22 @@ def standard_errors(
     rng = np.random.default_rng(seed)
     own = np.unique(groups, return_inverse=True)[1].reshape(-1)
     likely = (weights > 0) & (calibrated(values, posterior, witnesses, weights, bins=bins, senses=senses) >= 0.5)
-    if not likely.any():
-        return np.zeros(len(posterior))
     drawn = [weights * rng.poisson(1.0, own.max() + 1)[own] for _ in range(n_draws)]
     found = np.stack([calibrated(values, posterior, witnesses, sample, bins=bins, senses=senses) for sample in drawn])
     told = witnessed(values, posterior, witnesses, weights, bins=bins, senses=senses)
-    covariance, variance = np.zeros(len(posterior)), 0.0
-    for spread, n in ((found - found.mean(0), n_draws), (_apart(told), max(len(told) * (len(told) - 1), 1))):
+    return shares_of_error([(found - found.mean(0), n_draws), (_apart(told), max(len(told) * (len(told) - 1), 1))], likely)
+
+
+def shares_of_error(spreads: Sequence[tuple[np.ndarray, int]], likely: np.ndarray) -> np.ndarray:
+    """(n,) float64, not negative: each row's covariance with the mean of the `likely` rows (n,) bool, over that mean's standard deviation.
+
+    spreads: (m, n) deviations of every row's chance from its mean, of m fits, and what their squares are divided by; variances add up.
+    """
+    covariance, variance = np.zeros(len(likely)), 0.0
+    for spread, n in spreads if likely.any() else ():
         means = spread[:, likely].mean(1)
         covariance, variance = covariance + means @ spread / n, variance + float(means @ means) / n
-    if variance <= 0:
-        return np.zeros(len(posterior))
-    return np.asarray(np.maximum(covariance / variance**0.5, 0.0))
+    return np.asarray(np.maximum(covariance / variance**0.5, 0.0)) if variance > 0 else covariance
 
 
 def _apart(told: np.ndarray) -> np.ndarray:

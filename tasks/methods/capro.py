@@ -21,8 +21,9 @@ from tasks.methods.reranking import reciprocal_distances
 class CaproSettings:
     """k_near, k_mean, distance_share of the re-ranking, over at most max_gallery rows of a concept; anchor_confidence to which the
     prototypes' temperature is fitted; classifier_share (alpha); min_probability (gamma) for a relabel; min_keep_share of the belief under
-    which the given concept is dropped, if it is more than 1 / K; bootstrap_share (beta) and n_neighbors of the bootstrapping; momentum of
-    the prototypes; at most n_rounds, fewer once less than min_change of the rows change; l2, n_steps of the probe."""
+    which the given concept is dropped, or 1 / K of K concepts where that is more, save for two, of which 1 / 2 would be strict;
+    bootstrap_share (beta) and n_neighbors of the bootstrapping; momentum of the prototypes; at most n_rounds, fewer once less than
+    min_change of the rows of positive weight change; l2, n_steps of the probe."""
 
     k_near: int
     k_mean: int
@@ -115,23 +116,23 @@ def clean(
     """
     if settings.n_rounds < 1:
         raise ValueError(f"n_rounds is {settings.n_rounds}: cleaning needs at least 1 round")
-    n_concepts = len(texts)
-    trusted = anchors & (given >= 0) & (weights > 0)
+    n_concepts, used = len(texts), weights > 0
+    trusted = anchors & (given >= 0) & used
     first = mean_prototypes(embeddings, np.where(trusted, given, -1), n_prototypes=n_concepts)
     prototypes = np.where(np.linalg.norm(first, axis=1, keepdims=True) > 0, first, normalized(texts))
-    concepts = np.where(weights > 0, given, -1)
+    concepts = np.where(used, given, -1)
     n_done, changed = 0, 1.0
     while n_done < settings.n_rounds and (n_done == 0 or changed >= settings.min_change):
         before = concepts
         mixed = _beliefs(embeddings, prototypes, concepts, trusted, weights, folds, settings)
-        mixed = bootstrapped(mixed, neighbors, similarities, weights > 0, settings)
+        mixed = bootstrapped(mixed, neighbors, similarities, used, settings)
         keep_from = max(1 / n_concepts, settings.min_keep_share) if n_concepts > 2 else settings.min_keep_share
         judged = cleaned(mixed, given, anchors, min_probability=settings.min_probability, min_keep=keep_from)
-        concepts = np.where(weights > 0, judged, -1)
+        concepts = np.where(used, judged, -1)
         members = mean_prototypes(embeddings, concepts, n_prototypes=n_concepts)
         moved = normalized(settings.momentum * prototypes + (1 - settings.momentum) * members)
         prototypes = np.where(np.linalg.norm(members, axis=1, keepdims=True) > 0, moved, prototypes)
-        n_done, changed = n_done + 1, float((concepts != before).mean())
+        n_done, changed = n_done + 1, float((concepts != before)[used].mean()) if used.any() else 0.0
     return Cleaned(judged, mixed, prototypes, n_done)
 
 

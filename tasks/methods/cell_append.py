@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from tasks.methods.cell_graph import (
+    CANDIDATES,
     NOTHING,
+    PAIRS,
     ROUNDING,
+    ROWS,
     WRITTEN,
     best_of_products,
     cell_neighbors,
@@ -26,6 +29,8 @@ from tasks.methods.cells import Cells, near_cells
 from tasks.methods.vectors import release, shape_of, unit
 
 AT_ONCE = 20_000  # new rows whose vectors are held; bounds memory
+OFFERS, TAKEN = 1 << 22, 4096  # offers that are held before they are taken in, and rows that take theirs in at once; bound memory
+Offers = tuple[np.ndarray, np.ndarray]  # rows (m,) int64, and a packed neighbour for each (m,) uint64
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,22 @@ class Graph:
         return found
 
 
+@dataclass(frozen=True)
+class Arrivals:
+    """New rows that are worked in together, from row `first` on: unit `vectors` (m, d), and their places by cell, from `begins` on."""
+
+    first: int
+    vectors: np.ndarray
+    by_cell: np.ndarray
+    begins: np.ndarray
+
+    def places(self, cells: Iterable[int]) -> np.ndarray:
+        """The places of the new rows in `cells`, cell by cell."""
+        return np.concatenate([self.by_cell[:0], *(self.by_cell[self.begins[cell] : self.begins[cell + 1]] for cell in cells)])
+
+
 class Memory(threading.local):
-    """Room for the vectors of a cell, one for each thread: new pages for every cell would take as long as filling them."""
+    """Room for the vectors of a tile, one for each thread: new pages for every cell would take as long as filling them."""
 
     def __init__(self) -> None:
         self.room = np.zeros(0, np.float32)
@@ -88,63 +107,133 @@ def append_to_cell_graph(
 
 def _work_in(graph: Graph, common: np.ndarray, n_old: int, fresh: range) -> None:
     """Find the neighbours of the `fresh` rows, and put these among the neighbours of the `n_old` first rows in cells that are `common`."""
-    arrived, k = unit(graph.vectors[fresh.start : fresh.stop]), graph.packed.shape[1]
-    by_cell, begins = np.argsort(graph.labels[fresh.start : fresh.stop], kind="stable"), np.zeros(len(graph.near) + 1, np.int64)
-    np.cumsum(np.bincount(graph.labels[fresh.start : fresh.stop], minlength=len(graph.near)), out=begins[1:])
+    labels, begins = graph.labels[fresh.start : fresh.stop], np.zeros(len(graph.near) + 1, np.int64)
+    np.cumsum(np.bincount(labels, minlength=len(graph.near)), out=begins[1:])
+    new = Arrivals(fresh.start, unit(graph.vectors[fresh.start : fresh.stop]), np.argsort(labels, kind="stable"), begins)
     seekers: list[list[int]] = [[] for _ in range(len(graph.near))]  # cells whose rows look into this one
     for cell, others in enumerate(graph.near.tolist()):
         for other in others:
             seekers[other].append(cell)
-    memory = Memory()
+    memory, last = Memory(), _last(graph.packed[:n_old])
 
-    def members(cells: Iterable[int]) -> np.ndarray:
-        return np.concatenate([by_cell[:0], *(by_cell[begins[cell] : begins[cell + 1]] for cell in cells)])
-
-    def look(cell: int) -> tuple[np.ndarray, np.ndarray]:
-        rows, shown_to = graph.rows(cell), dict.fromkeys(graph.near[cell].tolist() if common[cell] else ())
+    def look(cell: int) -> tuple[np.ndarray, np.ndarray, Offers]:
+        shown_to = dict.fromkeys(graph.near[cell].tolist() if common[cell] else ())
         # Most of those who look are shown as well: they stand in the middle, so that one product serves both.
-        ahead = members(other for other in seekers[cell] if other not in shown_to)
-        middle = members(other for other in seekers[cell] if other in shown_to)
-        both = np.concatenate([ahead, middle, members(shown_to.keys() - seekers[cell])])
-        looking, found = both[: len(ahead) + len(middle)], np.zeros((0, k), np.uint64)
-        if len(rows) and len(both):
-            tile, before = unit(graph.vectors[rows], out=memory.tile(len(rows), arrived.shape[1])), int(np.searchsorted(rows, n_old))
-            new = arrived[both]
-            products = new @ tile.T
-            if len(looking):
-                found = best_of_products(products[: len(looking)], new[: len(looking)], fresh.start + looking, tile, rows, k)
-            if before:
-                shown = slice(len(ahead), None)
-                _offer(graph.packed, rows[:before], tile[:before], products[shown, :before], new[shown], fresh.start + both[shown])
+        ahead = new.places(other for other in seekers[cell] if other not in shown_to)
+        middle = new.places(other for other in seekers[cell] if other in shown_to)
+        both = np.concatenate([ahead, middle, new.places(shown_to.keys() - seekers[cell])])
+        n_looking = len(ahead) + len(middle)
+        found, offers = _meet(graph, graph.rows(cell), last, new, both, (n_looking, len(ahead)), memory)
         if cell % WRITTEN == 0:
             release(graph.vectors)
-            release(graph.packed)
-        return looking[: len(found)], found
+        return both[:n_looking], found, offers
 
     best = graph.packed[fresh.start : fresh.stop].copy()
-    for looking, found in side_by_side(look, range(len(graph.near)), graph.threads):
-        best[looking] = merged(best[looking], found, k)
+    held: list[Offers] = []
+    n_held = 0
+    for looking, found, offers in side_by_side(look, range(len(graph.near)), graph.threads):
+        best[looking] = merged(best[looking], found, best.shape[1])
+        held.append(offers)
+        n_held += len(offers[0])
+        if n_held > OFFERS:
+            _take_in(graph.packed, held)
+            held, n_held = [], 0
+    if n_held:
+        _take_in(graph.packed, held)
     graph.packed[fresh.start : fresh.stop] = best
 
 
-def _offer(graph: np.ndarray, rows: np.ndarray, tile: np.ndarray, products: np.ndarray, new: np.ndarray, names: np.ndarray) -> None:
-    """Put those of the `new` rows (s, d), called `names` (s,), among the neighbours of `rows` (m,) that are nearer than their last.
+def _meet(
+    graph: Graph, rows: np.ndarray, last: np.ndarray, new: Arrivals, both: np.ndarray, ends: tuple[int, int], memory: Memory
+) -> tuple[np.ndarray, Offers]:
+    """What new rows find among the `rows` of a cell, packed (n_looking, k), and what they are to those that have a `last` neighbour.
 
-    The `tile` (m, d) holds the unit vectors of `rows`, `products` (s, m) are theirs with the new ones.
+    `both` are their places: up to the first of the `ends`, n_looking, they look; from the second on they are shown. A tile of the
+    rows and a slice of the new ones meet at a time: copies of one picture, be it ten thousand, do not all meet at once.
     """
-    last = unpack(graph[rows, -1])[1]
+    n_looking, n_ahead = ends
+    k, n_old = graph.packed.shape[1], int(np.searchsorted(rows, len(last)))
+    found, offers = np.full((n_looking, k), NOTHING), [(rows[:0], np.zeros(0, np.uint64))]
+    step = max(1, min(CANDIDATES, PAIRS // max(1, min(len(both), ROWS))))
+    for left in range(0, len(rows) if len(both) else 0, step):
+        names = rows[left : left + step]
+        tile, old = unit(graph.vectors[names], out=memory.tile(len(names), new.vectors.shape[1])), names[: max(0, n_old - left)]
+        offered: list[Offers] = []
+        for start in range(0, len(both), ROWS):
+            places = both[start : start + ROWS]
+            vectors, called = new.vectors[places], new.first + places
+            products = vectors @ tile.T
+            looking, shown = slice(0, max(0, n_looking - start)), slice(max(0, n_ahead - start), None)
+            if n_looking > start:
+                best = best_of_products(products[looking], vectors[looking], called[looking], tile, names, k)
+                part = slice(start, start + len(best))
+                found[part] = merged(found[part], best, k) if left else best
+            if len(old):
+                offered.append(_offers(old, last[old], tile, products[shown, : len(old)], vectors[shown], called[shown], k))
+            if len(offered) > 1:
+                owners, packed = (np.concatenate(parts) for parts in zip(*offered, strict=True))
+                offered = [_nearest(owners, packed, k)]
+        offers += offered
+    owners, packed = (np.concatenate(parts) for parts in zip(*offers, strict=True))
+    return found, (owners, packed)
+
+
+def _last(graph: np.ndarray) -> np.ndarray:
+    """(n,) float32: the cosine of each row's last neighbour."""
+    found = np.zeros(len(graph), np.float32)
+    for start in range(0, len(graph), 16 * TAKEN):
+        found[start : start + 16 * TAKEN] = unpack(graph[start : start + 16 * TAKEN, -1])[1]
+        release(graph)
+    return found
+
+
+def _offers(
+    rows: np.ndarray, last: np.ndarray, tile: np.ndarray, products: np.ndarray, new: np.ndarray, names: np.ndarray, k: int
+) -> Offers:
+    """The `k` best at most of the `new` rows (s, d), called `names` (s,), that are nearer to each of `rows` (m,) than its `last`
+    neighbour (m,) float32 is.
+
+    The `tile` (at least m, d) begins with the unit vectors of `rows`, `products` (s, m) are theirs with the new ones.
+    """
     pairs = np.flatnonzero(products > last - np.float32(ROUNDING))
     if not len(pairs):
-        return
+        return rows[:0], np.zeros(0, np.uint64)
     offered, wanting = np.divmod(pairs, len(rows))
     by_row = np.argsort(wanting, kind="stable")
-    changed, begins, counts = np.unique(wanting[by_row], return_index=True, return_counts=True)
-    line, place = np.repeat(np.arange(len(changed)), counts), np.arange(len(pairs)) - np.repeat(begins, counts)
+    changed, counts = np.unique(wanting, return_counts=True)
+    line, place = _table(counts)
     places = np.zeros((len(changed), counts.max()), np.int64)
     places[line, place] = offered[by_row]
-    offers = pack(pair_products(tile[changed], new, places), names[places])
-    offers[np.arange(places.shape[1]) >= counts[:, None]] = NOTHING
-    graph[rows[changed]] = merged(graph[rows[changed]], offers, graph.shape[1])
+    packed = pack(pair_products(tile[changed], new, places)[line, place], names[offered[by_row]])
+    found = rows[wanting[by_row]], packed
+    return _nearest(*found, k) if counts.max() > k else found
+
+
+def _nearest(rows: np.ndarray, packed: np.ndarray, k: int) -> Offers:
+    """The `k` best at most of what is offered to each row, sorted by row."""
+    order = np.lexsort((packed, rows))
+    kept = order[_table(np.unique(rows, return_counts=True)[1])[1] < k]
+    return rows[kept], packed[kept]
+
+
+def _take_in(graph: np.ndarray, offers: list[Offers]) -> None:
+    """Put what is offered among the neighbours of its rows, in the order of the file: each of its pages is touched once."""
+    rows, packed = (np.concatenate(parts) for parts in zip(*offers, strict=True))
+    by_row = np.argsort(rows, kind="stable")
+    changed, begins, counts = np.unique(rows[by_row], return_index=True, return_counts=True)
+    for start in range(0, len(changed), TAKEN):
+        part = slice(start, start + TAKEN)
+        wide = np.full((len(changed[part]), counts[part].max()), NOTHING)
+        taken = by_row[begins[start] : begins[start] + counts[part].sum()]
+        wide[_table(counts[part])] = packed[taken]
+        graph[changed[part]] = merged(graph[changed[part]], wide, graph.shape[1])
+        release(graph)
+
+
+def _table(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lines and places of a table in which line i has counts[i] entries from its left edge on."""
+    ends = np.cumsum(counts)
+    return np.repeat(np.arange(len(counts)), counts), np.arange(counts.sum()) - np.repeat(ends - counts, counts)
 
 
 def _from_scattered(graph: Graph, cell: int) -> np.ndarray:

@@ -7,18 +7,20 @@ reversed, and its position in the lower, so that the smallest number is the best
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from tasks.methods.cells import Cells, near_cells
-from tasks.methods.knn import SPARE, scan
+from tasks.methods.knn import SPARE
 from tasks.methods.vectors import QUERIES, release, shape_of, unit
 
-NOTHING = np.uint64(2**64 - 1)
+NOTHING, POSITION = np.uint64(2**64 - 1), np.uint64(2**32 - 1)
 CANDIDATES = 16_384  # of a tile; with the next, bounds memory: 32 MB of cosines
-ROWS = 512  # of a tile
+ROWS = 512  # that are compared with a tile
+PAIRS = 1 << 20  # whose cosines are summed one by one at a time; bounds memory
 ROUNDING = 1e-5  # more than a float32 product of unit vectors is off
 WRITTEN = 200  # cells after which mapped pages are let go
 T = TypeVar("T")
@@ -36,7 +38,7 @@ def unpack(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions int64 and cosines float32 of packed neighbours."""
     ascending = ~(packed >> np.uint64(32)).astype(np.uint32)
     bits = np.where(ascending >> np.uint32(31), ascending & np.uint32(2**31 - 1), ~ascending)
-    return (packed & np.uint64(2**32 - 1)).astype(np.int64), bits.view(np.float32)
+    return (packed & POSITION).astype(np.int64), bits.view(np.float32)
 
 
 def build_cell_graph(
@@ -113,25 +115,24 @@ def cell_neighbors(
     positions = np.concatenate([order[span] for span in spans])
     if len(positions) <= k:
         return exact_neighbors(vectors, rows, k)
-    queries = unit(laid[own])
-    best = np.full((len(rows), k), NOTHING)
-    candidates = np.concatenate([laid[span] for span in spans])
-    for left in range(0, len(positions), CANDIDATES):
-        tile, names = unit(candidates[left : left + CANDIDATES]), positions[left : left + CANDIDATES]
-        for start in range(0, len(rows), ROWS):
-            part = slice(start, start + ROWS)
-            best[part] = merged(best[part], tile_neighbors(queries[part], rows[part], tile, names, k, gpu), k)
-    return best
+    return best_of_tiles(unit(laid[own]), rows, np.concatenate([laid[span] for span in spans]), positions, k, gpu)
 
 
 def exact_neighbors(vectors: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     """The `k` best neighbours (m, k), packed, of `rows` (m,) among all rows."""
-    found = scan(vectors, rows, min(k + 1 + SPARE, len(vectors)))
-    best = [
-        tile_neighbors(unit(vectors[row : row + 1]), rows[place : place + 1], unit(vectors[near]), near, k, False)
-        for place, (row, near) in enumerate(zip(rows, found, strict=True))
-    ]
-    return np.concatenate(best) if best else np.zeros((0, k), np.uint64)
+    return best_of_tiles(unit(vectors[rows]), rows, vectors, np.arange(len(vectors)), k, False)
+
+
+def best_of_tiles(queries: np.ndarray, rows: np.ndarray, candidates: np.ndarray, positions: np.ndarray, k: int, gpu: bool) -> np.ndarray:
+    """The best `k` of the `candidates` (c, d), which are the rows at `positions` (c,), for each of the `rows` (m,), packed (m, k)."""
+    best = np.full((len(rows), k), NOTHING)
+    for left in range(0, len(positions), CANDIDATES):
+        tile, names = unit(candidates[left : left + CANDIDATES]), positions[left : left + CANDIDATES]
+        release(candidates)
+        for start in range(0, len(rows), ROWS):
+            part = slice(start, start + ROWS)
+            best[part] = merged(best[part], tile_neighbors(queries[part], rows[part], tile, names, k, gpu), k)
+    return best
 
 
 def tile_neighbors(queries: np.ndarray, rows: np.ndarray, tile: np.ndarray, names: np.ndarray, k: int, gpu: bool) -> np.ndarray:
@@ -144,8 +145,16 @@ def tile_neighbors(queries: np.ndarray, rows: np.ndarray, tile: np.ndarray, name
     import faiss
 
     wanted = min(k + 1 + SPARE, len(tile))
-    found = faiss.knn_gpu(faiss.StandardGpuResources(), queries, tile, wanted, metric=faiss.METRIC_INNER_PRODUCT)[1]
+    found = faiss.knn_gpu(gpu_resources(), queries, tile, wanted, metric=faiss.METRIC_INNER_PRODUCT)[1]
     return _best_of_places(np.ascontiguousarray(found, np.int64), queries, rows, tile, names, k)
+
+
+@cache
+def gpu_resources() -> Any:
+    """What FAISS holds on the GPU to work with, one for the process: made for each tile, its memory would be allocated each time."""
+    import faiss
+
+    return faiss.StandardGpuResources()
 
 
 def best_of_products(
@@ -161,13 +170,40 @@ def best_of_products(
 
 
 def _best_of_places(places: np.ndarray, queries: np.ndarray, rows: np.ndarray, tile: np.ndarray, names: np.ndarray, k: int) -> np.ndarray:
-    """The best `k` of those `places` (m, w), packed; their cosines are summed in one order, whatever the product's was."""
+    """The best `k` of those `places` (m, w), packed; their cosines are summed in one order, whatever the product's was.
+
+    `places` have the w largest products. What was left out is nearer than the last of them by two roundings at most: where the k-th best
+    does not lie further above it, as among many copies, the whole tile is looked at, so that ties end by position.
+    """
     packed = pack(pair_products(queries, tile, places), names[places])
     packed[names[places] == rows[:, None]] = NOTHING
     packed.sort(axis=1)
     if packed.shape[1] < k:
         packed = np.hstack([packed, np.full((len(rows), k - packed.shape[1]), NOTHING)])
-    return packed[:, :k]
+    best = packed[:, :k]
+    if places.shape[1] < len(tile):
+        kth, late = unpack(packed[:, [k - 1, -2]])[1].T  # behind the last but one may stand the row itself
+        doubtful = np.flatnonzero(kth - late <= 2 * ROUNDING)
+        if len(doubtful):
+            best[doubtful] = _best_of_all(queries[doubtful], rows[doubtful], tile, names, k)
+    return best
+
+
+def _best_of_all(queries: np.ndarray, rows: np.ndarray, tile: np.ndarray, names: np.ndarray, k: int) -> np.ndarray:
+    """`_best_of_places` with every place of a tile of more than `k` rows, ties by position; copies among `queries` are compared once."""
+    whole = queries.view(np.dtype((np.void, queries.shape[1] * queries.itemsize)))[:, 0]
+    _, firsts, copies = np.unique(whole, return_index=True, return_inverse=True)
+    best, step = np.empty((len(firsts), k + 1), np.uint64), max(1, PAIRS // len(tile))  # one more, for the row itself
+    for start in range(0, len(firsts), step):
+        some = queries[firsts[start : start + step]]
+        places = np.tile(np.arange(len(tile)), (len(some), 1))
+        packed = pack(pair_products(some, tile, places), names[places])
+        packed.partition(k, axis=1)
+        best[start : start + step] = packed[:, : k + 1]
+    found: np.ndarray = best[copies]
+    found[found & POSITION == rows[:, None].astype(np.uint64)] = NOTHING
+    found.sort(axis=1)
+    return found[:, :k]
 
 
 def pair_products(queries: np.ndarray, tile: np.ndarray, places: np.ndarray) -> np.ndarray:

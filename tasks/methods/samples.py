@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.methods.alignment import places
+from tasks.methods.alignment import places, wide, wide_rows
 from tasks.methods.groups import first_of_each
 
 ALIGNED = ["sample_id", "duplicate_group", "is_leak", "split", "fold"]
@@ -47,8 +47,8 @@ class Samples:
 
 
 def align(table: pa.Table, ids: pa.ChunkedArray) -> pa.Table:
-    """The rows of the samples `ids`, in their order. Raises ValueError for a sample that the table doesn't have."""
-    return table.take(located(ids, table["sample_id"]))
+    """The rows of the samples `ids`, in their order, with wide types. Raises ValueError for a sample that the table doesn't have."""
+    return wide_rows(table).take(located(ids, table["sample_id"]))
 
 
 def located(ids: pa.ChunkedArray, stored: pa.ChunkedArray) -> np.ndarray:
@@ -97,5 +97,5 @@ def _apart(copies: pa.Table) -> np.ndarray:
 
 def _sorted_codes(names: pa.ChunkedArray) -> np.ndarray:
     """(n,) int64: the place of each name among the distinct ones, sorted. As text of numpy they would take four times the room."""
-    distinct = pc.unique(names)
+    distinct = pc.unique(wide(names))
     return places(names, distinct.take(pc.sort_indices(distinct)))

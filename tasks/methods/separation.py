@@ -87,21 +87,25 @@ def separate(
     return Separation(np.mean(history[-n_averaged:], axis=0), by_plane, by_loss, log_probs)
 
 
-def relabel_weights(before: np.ndarray, now: np.ndarray, noisy: np.ndarray, *, power: float, min_separation: float) -> np.ndarray:
+def relabel_weights(
+    before: np.ndarray, now: np.ndarray, noisy: np.ndarray, weights: np.ndarray, *, power: float, min_separation: float
+) -> np.ndarray:
     """(n,) float64 in [0, 1]: how far a corrected concept can be trusted; 1 for rows that are not noisy (PLS, section 3.3).
 
     before, now (n, K): two predictions that don't depend on each other, such as by probes of different folds; the first, sharpened by
     `power`, is the new target, and the second one's loss on it is split into two modes over the noisy rows alone: a relabel that holds is
-    trusted, one that wavers, as off-topic images do, is not.
+    trusted, one that wavers, as off-topic images do, is not. weights (n,): rows of 0 shape no mode and read their trust off the others'
+    curve; without any noisy row that shapes one, all is trusted.
     """
-    weights = np.ones(len(noisy))
-    if not noisy.any():
-        return weights
+    trust, shaping = np.ones(len(noisy)), weights[noisy] > 0
+    if not shaping.any():
+        return trust
     sharp = np.maximum(before[noisy], 1e-12) ** power
     sharp /= sharp.sum(1, keepdims=True)
     losses = -(sharp * np.log(np.maximum(now[noisy], 1e-12))).sum(1)
-    weights[noisy] = clean_posterior(losses, min_separation=min_separation)
-    return weights
+    found = clean_posterior(losses[shaping], min_separation=min_separation)
+    trust[noisy] = _read_off(losses, losses[shaping], found)
+    return trust
 
 
 def _by_loss(log_probs: np.ndarray, given: np.ndarray, named: np.ndarray, min_separation: float) -> np.ndarray:
@@ -115,6 +119,11 @@ def _by_loss(log_probs: np.ndarray, given: np.ndarray, named: np.ndarray, min_se
     for concept in np.unique(given[idle]):
         mine, shaping = idle & (given == concept), named & (given == concept)
         if shaping.any():
-            order = np.flatnonzero(shaping)[np.argsort(losses[shaping], kind="stable")]
-            found[mine] = np.interp(losses[mine], losses[order], found[order])
+            found[mine] = _read_off(losses[mine], losses[shaping], found[shaping])
     return found
+
+
+def _read_off(at: np.ndarray, losses: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Chances at other losses, by straight lines between the known ones."""
+    order = np.argsort(losses, kind="stable")
+    return np.asarray(np.interp(at, losses[order], chances[order]))

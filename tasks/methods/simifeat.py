@@ -70,9 +70,10 @@ def vote_flags(counts: np.ndarray, given: np.ndarray) -> np.ndarray:
     return np.asarray((given >= 0) & (own < counts.max(1, initial=0.0) - 1e-12))
 
 
-def rank_flags(counts: np.ndarray, given: np.ndarray, noise: np.ndarray, judged: np.ndarray) -> np.ndarray:
-    """(n,) bool: of each given concept the share `noise` (K,) of the judged rows with the smallest count of their own (eq. 7).
+def rank_flags(counts: np.ndarray, given: np.ndarray, noise: np.ndarray, voters: np.ndarray) -> np.ndarray:
+    """(n,) bool: of each given concept the share `noise` (K,) of the voters with the smallest count of their own (eq. 7).
 
+    voters (n,) bool: all others of the concept are held to the voters' limit and don't move it; without voters nobody is flagged.
     Raises ValueError unless there is one noise for each column of the counts.
     """
     if noise.shape != counts.shape[1:]:
@@ -81,13 +82,13 @@ def rank_flags(counts: np.ndarray, given: np.ndarray, noise: np.ndarray, judged:
     support = counts[np.arange(len(given)), np.maximum(given, 0)]
     flags = np.zeros(len(given), bool)
     for concept in range(counts.shape[1]):
-        mine = np.flatnonzero((given == concept) & judged)
-        n_flagged = round(float(share[concept]) * len(mine))
+        mine = given == concept
+        shaping = support[mine & voters]
+        n_flagged = round(float(share[concept]) * len(shaping))
         if n_flagged > 0:
-            limit = np.partition(support[mine], n_flagged - 1)[n_flagged - 1]
-            below, at = mine[support[mine] < limit], mine[support[mine] == limit]
-            flags[below] = True
-            flags[at] = len(below) + len(at) <= n_flagged  # ties go together, or the order of the rows would decide
+            limit = np.partition(shaping, n_flagged - 1)[n_flagged - 1]
+            tied = (shaping <= limit).sum() <= n_flagged  # ties go together, or the order of the rows would decide
+            flags |= mine & ((support < limit) | (tied & (support == limit)))
     return flags
 
 
@@ -108,9 +109,9 @@ def rounds(
 ) -> Judgement:
     """Judge every row over `n_rounds` draws of a `share` of the groups of copies (section 3.4).
 
-    weights (n,): rows of 0 have no vote and are judged in every round; noise (K,): share of wrong rows among those given each concept,
-    such as 1 minus the diagonal of `consensus.error_chances`. Raises ValueError if the rule is "rank" and there is none, for
-    an unknown rule, for no round, and for a share outside (0, 1].
+    weights (n,): rows of 0 have no vote, move no limit and are judged in every round; noise (K,): share of wrong rows among those given
+    each concept, such as 1 minus the diagonal of `consensus.error_chances`. Raises ValueError if the rule is "rank" and there is none,
+    for an unknown rule, for no round, and for a share outside (0, 1].
     """
     if rule not in RULES:
         raise ValueError(f"rule '{rule}' is unknown: use vote or rank")
@@ -123,9 +124,9 @@ def rounds(
     votes = np.zeros((len(given), n_concepts))
     for number in range(n_rounds):
         drawn = draws(groups, seed=seed + number) < share
-        judged = drawn | idle
-        counts = label_counts(neighbors, similarities, given, groups, drawn & ~idle, n_concepts=n_concepts, n_neighbors=n_neighbors)
-        flags = vote_flags(counts, given) if rule == "vote" or noise is None else rank_flags(counts, given, noise, judged)
+        judged, voters = drawn | idle, drawn & ~idle
+        counts = label_counts(neighbors, similarities, given, groups, voters, n_concepts=n_concepts, n_neighbors=n_neighbors)
+        flags = vote_flags(counts, given) if rule == "vote" or noise is None else rank_flags(counts, given, noise, voters)
         flagged += flags & judged
         judged_times += judged
         heard = judged & (counts.max(1, initial=0.0) > 0)

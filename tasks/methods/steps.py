@@ -62,9 +62,9 @@ class Plan:
     validate: Validate | None
     noted: Noted | None
 
-    def network(self, backbone: str, *, more: int = 0) -> torch.nn.Module:
-        """A fresh network; `more` is added to the seed."""
-        return build_network(backbone, self.n_concepts, seed=self.seed + more)
+    def network(self, backbone: str, rows: Rows, *, more: int = 0) -> torch.nn.Module:
+        """A fresh network, to learn these rows; `more` is added to the seed."""
+        return build_network(backbone, self.n_concepts, seed=self.seed + more, pictures=rows.pictures)
 
     def train(self, network: torch.nn.Module, rows: Rows, recipe: Recipe, *, step: str = "", **others: Any) -> tuple[Any, Any]:
         """`train` with this plan. `step` names one that others follow: its curve is noted nowhere, no other goes on from its checkpoint."""
@@ -81,27 +81,31 @@ def train_in_steps(
     A killed run goes on in the step that it was in: what the steps before came to lies in the folder.
     """
     if start is None:
-        pair = [plan.network(plan.backbone, more=more) for more in (0, PARTNER_SEED)]
+        pair = [plan.network(plan.backbone, rows, more=more) for more in (0, PARTNER_SEED)]
         return plan.backbone, *plan.train(pair[0], rows, recipe, partner=pair[1])
     if isinstance(start, Teacher):
         return plan.backbone, *_taught(rows, recipe, start, plan)
     layered = plan.backbone + LAYER
-    first = _kept(STARTED, plan, plan.network(layered), lambda network: plan.train(network, start.rows, start.recipe, step=STARTED)[0])
-    pair = [plan.network(layered, more=more) for more in (0, PARTNER_SEED)]
+    first = _kept(
+        STARTED, plan, plan.network(layered, start.rows), lambda network: plan.train(network, start.rows, start.recipe, step=STARTED)[0]
+    )
+    pair = [plan.network(layered, start.rows, more=more) for more in (0, PARTNER_SEED)]
     for network in pair:
         network.backbone.load_state_dict(first.backbone.state_dict())  # type: ignore[union-attr, operator]
     if start.distil is None:
         return layered, *plan.train(pair[0], rows, recipe, partner=pair[1])
     teacher = _kept(TAUGHT, plan, pair[0], lambda network: plan.train(network, rows, recipe, step=TAUGHT, partner=pair[1])[0])
-    return plan.backbone, *plan.train(plan.network(plan.backbone), _with_targets(start.rows, teacher, recipe, plan), start.distil)
+    return plan.backbone, *plan.train(
+        plan.network(plan.backbone, start.rows), _with_targets(start.rows, teacher, recipe, plan), start.distil
+    )
 
 
 def _taught(rows: Rows, recipe: Recipe, start: Teacher, plan: Plan) -> tuple[torch.nn.Module, list[dict[str, float]]]:
     """Distillation on pruned data: a student of `rows`, its teacher's probabilities beside the given classes."""
-    pair = [plan.network(plan.backbone, more=more) for more in (0, PARTNER_SEED)]
+    pair = [plan.network(plan.backbone, start.rows, more=more) for more in (0, PARTNER_SEED)]
     teacher = _kept(TAUGHT, plan, pair[0], lambda network: plan.train(network, start.rows, start.recipe, step=TAUGHT, partner=pair[1])[0])
     found = plan.train(
-        plan.network(plan.backbone), _with_targets(rows, teacher, recipe, plan), dataclasses.replace(recipe, loss=start.loss)
+        plan.network(plan.backbone, rows), _with_targets(rows, teacher, recipe, plan), dataclasses.replace(recipe, loss=start.loss)
     )
     return found[0], found[1]
 

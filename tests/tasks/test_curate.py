@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.core.tables import Shard
-from tasks.curate import CurateParams, curate
+from tasks.curate import CurateParams, curate, joined
 from tests.tasks.small_web import SmallWeb, make_web
 
 
@@ -46,6 +46,37 @@ def run(web: SmallWeb, **changes: Any) -> tuple[dict, list[dict]]:
     return metrics, web.source("curated").table().to_pylist()
 
 
+def test_the_threshold_follows_the_target_and_how_sure_it_is(web):
+    """The same error in every row: it is taken off the mean as often as `certainty` asks, and opens the interval to both sides."""
+    scores = web.source("scores").table().to_pylist()
+    for number, row in enumerate(scores):
+        row["confidence"], row["confidence_error"] = (0.5 + 0.008 * number if row["confidence"] > 0.5 else 0.03), 0.02
+    web.write("scores", scores)
+    (low, _), (high, _) = (run(web, target_purity=0.8, certainty=certainty) for certainty in (0.5, 0.9))
+    assert high["threshold"] > low["threshold"]
+    assert high["kept"] < low["kept"]
+    for metrics in (low, high):
+        for side, sign in (("least", -1), ("most", 1)):
+            expected = min(metrics["expected_purity"] + sign * 1.959964 * 0.02, 1.0)
+            assert metrics[f"expected_purity_{side}"] == pytest.approx(expected, abs=2e-6)
+    assert low["expected_purity"] >= 0.8
+    assert high["expected_purity"] - 1.2816 * 0.02 >= 0.8 - 1e-4
+
+
+def test_reviewed_rows_add_no_error(web):
+    scores = web.source("scores").table().to_pylist()
+    web.write("scores", [row | {"confidence_error": 0.02} for row in scores])
+    records = web.source("records").table().to_pylist()
+    said = [
+        {"sample_id": row["sample_id"], "sha256": row["sha256"], "verdict": "confirmed", "concept": web.truth[row["sample_id"]],
+         "reviewer": "ann", "reviewed_at": datetime(2026, 1, 2)}
+        for row in records if web.truth[row["sample_id"]]
+    ]  # fmt: skip
+    web.write("reviews", said)
+    metrics, _ = run(web)
+    assert metrics["expected_purity_least"] == metrics["expected_purity"] == metrics["expected_purity_most"] == 1.0
+
+
 def test_every_row_is_decided_and_every_drop_has_a_reason(web):
     metrics, rows = run(web)
     assert len(rows) == metrics["rows"] == 60
@@ -58,6 +89,13 @@ def test_every_row_is_decided_and_every_drop_has_a_reason(web):
     dropped = {row["reason"] for row in rows if not row["keep"] and web.truth[row["sample_id"]] is None}
     assert dropped <= {"out_of_distribution", "leak", "duplicate"}
     assert metrics["relabelled"] > 0
+
+
+def test_rows_of_all_crawls_are_joined_with_wide_offsets(web):
+    rows = joined(*(web.source(name) for name in ("records", "validity", "duplicates", "scores")))
+    narrow = [field.name for field in rows.schema if pa.types.is_string(field.type) or pa.types.is_list(field.type)]
+    assert not narrow
+    assert {"url", "alt_text", "reasons", "duplicate_group", "suggested_concept"} < set(rows.schema.names)
 
 
 def test_of_two_copies_one_survives(web):

@@ -302,5 +302,5 @@ def test_unknown_arms_and_unfit_params_are_refused(crawl: tuple[Artifact, Source
         run(crawl, tmp_path / "best-0", "best")
     with pytest.raises(ValidationError, match="max_shift 16 must be smaller than image_size 16"):
         run(crawl, tmp_path / "raw-0", "raw", max_shift=16)
-    with pytest.raises(SluiceError, match="backbone 'nonsense' is neither resnet9, resnet9avg nor one of timm's"):
+    with pytest.raises(SluiceError, match="backbone 'nonsense' is neither resnet9, resnet9avg, resnet9white nor one of timm's"):
         run(crawl, tmp_path / "raw-0", "raw", backbone="nonsense")

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -12,9 +13,11 @@ from tasks.core.concepts import load_concepts
 from tasks.core.errors import MemoryCeilingError
 from tasks.core.params import SharedParams
 from tasks.core.settings import Settings
+from tasks.core.tables import Shard
 from tasks.methods.learned_calibration import log_loss
 from tasks.score_params import CalibrationParams, FusionParams, LearnedParams, NetworkParams, ScoreParams, SenseParams
 from tests.tasks.small_web import FakeEncoder, SmallWeb, append_copies, make_web
+from tests.tasks.test_curate import run as decide
 
 SHARED = SharedParams(seed=0)
 TABLES = ("records", "embeddings", "neighbors", "prototypes", "matches", "duplicates", "reviews")
@@ -183,12 +186,13 @@ def test_many_verdicts_teach_the_confidence(tmp_path):
         {row["sample_id"]: row for row in run(web, "probe", learned=LEARNED.model_copy(update={"min_verdicts": least}))}
         for least in (10_000, 60)
     )
-    same = [column for column in few[good[0]] if column != "confidence"]
+    same = [column for column in few[good[0]] if column not in ("confidence", "confidence_error")]
     assert all(few[name][column] == many[name][column] for name in few for column in same)
     unseen = good[1::2] + bad[1::2]
     right = np.array([True] * len(good[1::2]) + [False] * len(bad[1::2]))
     losses = [log_loss(np.array([rows[name]["confidence"] for name in unseen]), right) for rows in (few, many)]
     assert losses[1] < 0.7 * losses[0]
+    assert any(many[name]["confidence_error"] != few[name]["confidence_error"] for name in few)
 
 
 def test_verdicts_that_name_no_concept_or_another_picture_change_nothing(tmp_path):
@@ -210,6 +214,50 @@ def test_a_copy_that_comes_later_changes_no_other_score(tmp_path, predictor):
     assert [row for row in after if row["sample_id"] in web.truth] == before
 
 
+def people(web: SmallWeb, samples: list[str]) -> list[dict[str, Any]]:
+    """What people say of these: dropped where the given concept is wrong."""
+    given = {row["sample_id"]: row["concept"] for row in web.source("records").table().to_pylist()}
+    wrong = [name for name in samples if web.truth[name] != given[name]]
+    return said(web, [name for name in samples if name not in wrong], "corrected") + said(web, wrong, "dropped")
+
+
+def test_a_copy_of_what_people_judged_teaches_nothing_more(tmp_path):
+    """Copies under the very concept that was dropped: they are dropped with it, and count as no further verdict."""
+    web, grown = (make_web(tmp_path / name, n_rows=240, noise=0.4) for name in ("before", "after"))
+    judged = people(web, list(web.truth)[::2])
+    web.write("reviews", judged)
+    before = run(web, "probe")
+    dropped = [row["sample_id"] for row in judged if row["verdict"] == "dropped"]
+    ids = [row["sample_id"] for row in web.source("neighbors").table().to_pylist()]
+    append_copies(grown, of=[ids.index(name) for name in dropped[:12]])
+    concepts = {row["sample_id"]: row["concept"] for row in web.source("records").table().to_pylist()}
+    records = grown.source("records").table().to_pylist()
+    for row, name in zip(records[-12:], dropped, strict=False):
+        row["concept"] = concepts[name]
+    grown.write("records", records)
+    grown.write("reviews", judged)
+    after = run(grown, "probe")
+    assert [row for row in after if row["sample_id"] in web.truth] == before
+    assert before != run_without_reviews(web)
+
+
+def run_without_reviews(web: SmallWeb) -> list[dict[str, Any]]:
+    web.write("reviews", [])
+    return run(web, "probe")
+
+
+def test_what_people_say_of_the_test_split_moves_no_other_score(tmp_path):
+    web = make_web(tmp_path, n_rows=240, noise=0.4)
+    test = {row["sample_id"] for row in web.source("duplicates").table().to_pylist() if row["split"] == "test"}
+    judged = people(web, [name for name in list(web.truth)[::2] if name not in test])
+    web.write("reviews", judged)
+    before = {row["sample_id"]: row for row in run(web, "probe")}
+    web.write("reviews", judged + said(web, sorted(test), "dropped"))
+    after = {row["sample_id"]: row for row in run(web, "probe")}
+    assert test
+    assert all(after[name] == before[name] for name in before if name not in test)
+
+
 def test_the_order_of_rows_in_the_tables_changes_nothing(tmp_path):
     web, shuffled = make_web(tmp_path / "one", n_rows=90), make_web(tmp_path / "other", n_rows=90)
     write_matches(shuffled)
@@ -218,6 +266,29 @@ def test_the_order_of_rows_in_the_tables_changes_nothing(tmp_path):
         rows = shuffled.source(table).table().to_pylist()
         shuffled.write(table, [rows[place] for place in rng.permutation(len(rows))])
     assert run(shuffled, "probe") == run(web, "probe")
+
+
+def test_another_order_of_the_index_moves_no_score(tmp_path):
+    """The samples at other positions, their neighbours' numbers with them, and the first of a group of copies first still: sums run in
+    another order, and that is all."""
+    web, shuffled = make_web(tmp_path / "one", n_rows=240), make_web(tmp_path / "other", n_rows=240)
+    listed = shuffled.source("neighbors").table().to_pylist()
+    groups = {row["sample_id"]: row["duplicate_group"] for row in web.source("duplicates").table().to_pylist()}
+    old = np.random.default_rng(0).permutation(len(listed))  # the row that comes to each position
+    of_row = np.array([groups[row["sample_id"]] for row in listed])
+    for group in set(of_row):
+        old[of_row[old] == group] = np.flatnonzero(of_row == group)
+    new = np.argsort(old)
+    moved = [listed[row] | {"position": place, "neighbors": new[listed[row]["neighbors"]].tolist()} for place, row in enumerate(old)]
+    sink = shuffled.sink("neighbors")
+    sink.write(Shard("alpha", "00000"), pa.Table.from_pylist(moved, sink.contract.schema))  # as they stand
+    assert shuffled.source("neighbors").table()["sample_id"].to_pylist() == [row["sample_id"] for row in moved]
+    before, after = ({row["sample_id"]: row for row in run(one, "probe")} for one in (web, shuffled))
+    for name, row in before.items():
+        others = [column for column, value in row.items() if not isinstance(value, float)]
+        assert [after[name][column] for column in others] == [row[column] for column in others]
+        numbers = {column: value for column, value in row.items() if isinstance(value, float)}
+        assert {column: after[name][column] for column in numbers} == pytest.approx(numbers, abs=1e-6)
 
 
 def test_rows_of_the_test_split_shape_nothing(tmp_path):
@@ -249,8 +320,12 @@ def test_pairs_without_concepts_have_no_label_to_be_wrong(tmp_path, predictor):
 )
 @pytest.mark.parametrize("predictor", ["probe", "network"])
 def test_poor_webs_give_answers(tmp_path, predictor, case):
-    rows = run(make_web(tmp_path, n_rows=60, **case), predictor)
+    web = make_web(tmp_path, n_rows=60, **case)
+    rows = run(web, predictor)
     assert all(np.isfinite(row["confidence"]) for row in rows)
+    metrics, decided = decide(web)
+    assert metrics["rows"] == len(decided) == 60
+    assert all(row["keep"] or row["reasons"] for row in decided)
     if not case.get("with_text", True):
         assert {row["text_score"] for row in rows} == {0.5}
 

@@ -77,6 +77,19 @@ def test_write_refuses_what_the_contract_does_not_say(tmp_path, table, message):
     assert not list(tmp_path.rglob("*.parquet"))
 
 
+def test_write_whole_takes_wide_columns_and_no_key_twice(tmp_path):
+    table = pa.concat_tables([toys("z", "b"), toys("c", crawl="b")])
+    wide = table.cast(table.schema.set(0, pa.field("toy_id", pa.large_string())))
+    sink(tmp_path / "narrow", per_crawl=False).write_whole(table)
+    sink(tmp_path / "wide", per_crawl=False).write_whole(wide)
+    for name in ("crawl=a", "crawl=b"):
+        narrow, same = (tmp_path / kind / name / "00000.parquet" for kind in ("narrow", "wide"))
+        assert narrow.read_bytes() == same.read_bytes()
+    with pytest.raises(ContractError, match=r"2 keys repeat, such as \{'toy_id': 'b'\}"):
+        sink(tmp_path / "twice", per_crawl=False).write_whole(pa.concat_tables([toys("z", "b", "c", "b", "b"), toys("z")]))
+    assert not list((tmp_path / "twice" / "crawl=a").rglob("*.parquet"))
+
+
 def test_folders_by_crawl_can_be_read_as_one_by_any_reader(tmp_path):
     sink(tmp_path, per_crawl=False).write_whole(pa.concat_tables([toys("z", "b"), toys("c", crawl="b")]))
     assert pd.read_parquet(tmp_path).groupby("crawl", observed=True).size().to_dict() == {"a": 2, "b": 1}

@@ -34,17 +34,20 @@ def make_blobs(
     noise: float = 0.2,
     paired: float = 0.0,
     n_off: int = 0,
+    n_clumps: int = 0,
     seed: int = 0,
 ) -> Blobs:
-    """Concepts around random directions of length `separation` in 64 dimensions of spread 1; off-topic rows are scattered.
+    """Concepts around random directions of length `separation` in 64 dimensions of spread 1; off-topic rows are scattered, or lie in
+    `n_clumps` heaps of the same making.
 
     A share `noise` of the rows is given any other concept, and a share `paired` the next one.
     """
     rng = np.random.default_rng(seed)
     centres = normalized(rng.normal(size=(n_concepts, 64))) * separation
     truth = np.concatenate([np.repeat(np.arange(n_concepts), n_each), np.full(n_off, -1)])
-    inside = np.where((truth >= 0)[:, None], centres[truth], 0.0)
-    embeddings = normalized(inside + rng.normal(size=(len(truth), 64)) / 8)
+    heaps = normalized(np.random.default_rng([seed, 1]).normal(size=(n_clumps, 64))) * separation if n_clumps else np.zeros((1, 64))
+    around = np.where((truth >= 0)[:, None], centres[truth], heaps[np.arange(len(truth)) % len(heaps)])
+    embeddings = normalized(around + rng.normal(size=(len(truth), 64)) / 8)
     wrong = (truth < 0) | (rng.random(len(truth)) < noise)
     given = np.where(wrong, (truth + rng.integers(1, n_concepts, len(truth))) % n_concepts, truth)
     given = np.where(~wrong & (rng.random(len(truth)) < paired / (1 - noise)), (truth + 1) % n_concepts, given)

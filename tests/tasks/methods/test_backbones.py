@@ -1,12 +1,18 @@
 """Networks by name: shapes, equal weights for equal seeds, and no timm where none is needed."""
 
+import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from tasks.methods.backbones import build_network
+from tasks.methods.checkpoints import read_model, write_model
+from tasks.methods.small_network import whitening
+from tasks.methods.training import train
+from tests.tasks.methods.test_training import RECIPE, accuracy_on, same, stripes
 
 
 def test_resnet9_gives_features_and_logits_at_any_size() -> None:
@@ -47,6 +53,25 @@ def test_halving_by_means_costs_less_and_looks_the_same_from_outside() -> None:
     assert not any(isinstance(module, torch.nn.MaxPool2d) for module in network.modules())
 
 
+def test_a_first_layer_of_filters_that_whiten_is_set_by_the_pictures_and_stays(tmp_path: Path) -> None:
+    rows = stripes()
+    network = build_network("resnet9white-6", 2, seed=0, pictures=rows.pictures)
+    filters = network.get_buffer("backbone.0.whitener").clone()
+    torch.testing.assert_close(filters, whitening(rows.pictures, 6))
+    recipe = dataclasses.replace(RECIPE, samples_seen=160)
+    trained, _ = train(network, rows, recipe=recipe, seed=0)
+    assert torch.equal(trained.get_buffer("backbone.0.whitener"), filters)
+    assert accuracy_on(trained, stripes(seed=1)) > 0.9
+    config = {"backbone": "resnet9white-6", "concepts": ["a", "b"], "image_size": 16, "fingerprint": "f", "precision": "fp32"}
+    write_model(tmp_path, trained, config)
+    assert same(read_model(tmp_path)[0], trained)
+
+
+def test_filters_that_whiten_come_in_pairs() -> None:
+    with pytest.raises(ValueError, match="the first width is 7: it must be even and at most 54, twice the numbers of a 3 x 3 patch"):
+        build_network("resnet9white-7", 2, seed=0, pictures=stripes().pictures)
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(
         ValueError, match="backbone 'resnet9-wide': after 'resnet9-' comes the width of the first block, such as resnet9-32"
@@ -56,7 +81,9 @@ def test_unknown_names_are_refused() -> None:
         build_network("torchvision/resnet19", 3, seed=0)
     with pytest.raises(ValueError, match=r"model 'RN51' is unknown to open_clip \(near: RN50"):
         build_network("open_clip/RN51", 3, seed=0)
-    with pytest.raises(ValueError, match=r"backbone 'resnet18x' is neither resnet9, resnet9avg nor one of timm's \(near: .*resnet"):
+    with pytest.raises(
+        ValueError, match=r"backbone 'resnet18x' is neither resnet9, resnet9avg, resnet9white nor one of timm's \(near: .*resnet"
+    ):
         build_network("resnet18x", 3, seed=0)
 
 

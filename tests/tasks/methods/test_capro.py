@@ -69,6 +69,47 @@ def test_nothing_changes_after_little_has_changed():
     assert cleaned_blobs(settings=replace(SETTINGS, min_change=1.1))[2].n_rounds == 1
 
 
+def test_copies_of_no_weight_do_not_move_the_stop():
+    rows = make_blobs(n_each=80, n_concepts=4, noise=0.25)
+    texts = normalized(np.stack([rows.embeddings[rows.truth == concept].mean(0) for concept in range(4)]))
+    twice = np.concatenate([np.arange(320), np.arange(320)])  # each row has a copy, which has its neighbours and is nobody's
+    anchors = (twice % 20 < 3) & (rows.given == rows.truth)[twice]
+    first, folds = np.arange(640) < 320, np.where(np.arange(640) < 320, twice % 3, -1)
+
+    def stopped(n: int, **changes: float):
+        arguments = (rows.embeddings.astype(np.float32)[twice], rows.given[twice], anchors)
+        graph = (rows.neighbors[twice], rows.similarities[twice], first.astype(np.float64), folds)
+        cut = [part[:n] for part in (*arguments, *graph)]
+        return clean(*cut[:3], texts, *cut[3:], settings=replace(SETTINGS, n_rounds=2, **changes))
+
+    changed = (stopped(320, min_change=1.1).concepts != rows.given).mean()  # of the first round
+    assert 0.1 < changed < 0.5
+    for n in (320, 640):
+        assert stopped(n, min_change=changed * 0.999).n_rounds == 2
+        assert stopped(n, min_change=changed * 1.001).n_rounds == 1
+    assert stopped(640, min_change=0.0).concepts[:320].tolist() == stopped(320, min_change=0.0).concepts.tolist()
+
+
+def test_without_a_row_of_weight_nothing_has_changed():
+    assert cleaned_blobs(weights=np.zeros(320), folds=np.full(320, -1))[2].n_rounds == 1
+
+
+@pytest.mark.parametrize(("n_concepts", "keep_from"), [(2, 0.3), (3, 1 / 3)])
+def test_two_concepts_are_kept_from_the_settings_share_and_more_from_one_in_k(n_concepts, keep_from):
+    rows = make_blobs(n_each=150, n_concepts=n_concepts, separation=0.25, noise=0.4)
+    texts = normalized(np.stack([rows.embeddings[rows.truth == concept].mean(0) for concept in range(n_concepts)]))
+    n = len(rows.given)
+    arguments = (rows.neighbors, rows.similarities, rows.weights, np.arange(n) % 3)
+    settings = replace(SETTINGS, n_rounds=1, min_keep_share=0.3, min_probability=0.95)
+    found = clean(rows.embeddings.astype(np.float32), rows.given, np.zeros(n, bool), texts, *arguments, settings=settings)
+    own, open_to = found.mixed[np.arange(n), rows.given], found.mixed.max(1) < 0.95
+    kept, dropped = open_to & (own >= keep_from), open_to & (own < keep_from)
+    assert (kept & (own < 0.5)).sum() > 5
+    assert (dropped & (own > 0.25)).sum() > 5
+    assert (found.concepts == rows.given)[kept].all()
+    assert (found.concepts == -1)[dropped].all()
+
+
 def test_rows_of_no_weight_are_judged_and_shape_nothing():
     idle = np.arange(320) % 5 == 1
     rows, _, first = cleaned_blobs(weights=np.where(idle, 0.0, 1.0), folds=np.where(idle, -1, np.arange(320) % 3))

@@ -113,6 +113,13 @@ def test_rows_are_taken_in_the_order_of_the_ids():
     assert align(RECORDS, pa.chunked_array([[]], pa.string())).num_rows == 0
 
 
+def test_aligned_tables_have_wide_offsets():
+    lists = RECORDS.select(["sample_id"]).append_column("concepts", pa.array([["cat"], [], ["cat"], None, ["dog"]]))
+    found = align(lists, pa.chunked_array([["d", "a"]]))
+    assert found.schema.types == [pa.large_string(), pa.large_list(pa.large_string())]
+    assert found["concepts"].to_pylist() == [["dog"], ["cat"]]
+
+
 def test_the_places_of_those_who_shape_nothing_are_for_others():
     neighbors, similarities = np.array([[3, 1, 2], [0, -1, -1], [1, 3, -1]]), np.array([[0.9, 0.8, 0.7], [0.5, 0, 0], [0.6, 0.4, 0]])
     usable = np.array([True, False, True, True])

@@ -8,6 +8,7 @@ from tasks.methods.separation import Separation, hyperplane, relabel_weights, se
 from tests.tasks.methods.blobs import make_blobs
 
 SETTINGS = {"n_concepts": 4, "n_rounds": 4, "n_averaged": 2, "sure": 0.95, "min_separation": 1.0, "l2": 0.001, "n_steps": 30}
+RELABELS = {"power": 2.0, "min_separation": 1.0}
 
 
 def clump() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -62,10 +63,29 @@ def test_relabels_that_hold_are_trusted():
     steady, wavering = np.eye(4)[rng.integers(0, 4, 80)] * 0.9 + 0.025, rng.dirichlet([0.3] * 4, (2, 80))
     before, now = np.concatenate([steady, wavering[0], steady]), np.concatenate([steady, wavering[1], steady])
     noisy = np.arange(240) < 160
-    weights = relabel_weights(before, now, noisy, power=2.0, min_separation=1.0)
-    assert weights[160:].tolist() == [1.0] * 80
-    assert weights[:80].min() > 0.9 > 0.5 > weights[80:160].mean()
-    assert relabel_weights(before, now, np.zeros(240, bool), power=2.0, min_separation=1.0).min() == 1
+    trust = relabel_weights(before, now, noisy, np.ones(240), **RELABELS)
+    assert trust[160:].tolist() == [1.0] * 80
+    assert trust[:80].min() > 0.9 > 0.5 > trust[80:160].mean()
+    assert relabel_weights(before, now, np.zeros(240, bool), np.ones(240), **RELABELS).min() == 1
+
+
+def test_relabels_of_no_weight_move_no_others_trust():
+    rng = np.random.default_rng(0)
+    steady, wavering = np.eye(4)[rng.integers(0, 4, 80)] * 0.9 + 0.025, rng.dirichlet([0.3] * 4, (2, 80))
+    before, now, noisy = np.concatenate([steady, wavering[0]]), np.concatenate([steady, wavering[1]]), np.arange(160) % 10 > 0
+    alone = relabel_weights(before, now, noisy, np.ones(160), **RELABELS)
+    again = np.repeat(np.flatnonzero(alone < 0.5), 20)  # many copies of what wavers
+    rows, weights = np.concatenate([np.arange(160), again]), np.concatenate([np.ones(160), np.zeros(len(again))])
+    found = relabel_weights(before[rows], now[rows], noisy[rows], weights, **RELABELS)
+    assert found[:160].tolist() == alone.tolist()
+    assert found[160:] == pytest.approx(alone[again])  # they stand where their like stand
+    counted = relabel_weights(before[rows], now[rows], noisy[rows], np.ones(len(rows)), **RELABELS)
+    assert np.abs(counted[:160] - alone).max() > 0.1  # with a weight of their own they would move it
+
+
+def test_relabels_of_no_weight_alone_are_trusted():
+    before, now = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]), np.array([[0.9, 0.1], [0.5, 0.5], [0.9, 0.1]])
+    assert relabel_weights(before, now, np.ones(3, bool), np.zeros(3), **RELABELS).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

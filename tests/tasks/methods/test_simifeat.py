@@ -44,6 +44,37 @@ def test_rank_flags_the_least_supported_share_of_each_concept():
     assert not rank_flags(np.full((4, 1), 0.5), np.zeros(4, int), np.array([0.25]), np.ones(4, bool)).any()
 
 
+def test_rows_that_have_no_vote_are_held_to_the_voters_limit():
+    counts = np.array([[0.9, 0.1], [0.5, 0.5], [0.1, 0.9], [0.2, 0.8], [0.0, 1.0], [0.1, 0.9], [0.5, 0.5], [0.3, 0.7]])
+    given, voters, noise = np.array([0, 0, 0, 0, 0, 0, 0, 1]), np.arange(8) < 4, np.array([0.5, 0.5])
+    # Of four voters the two of least support are flagged, up to 0.2; below and at it others are, above it none, nor without voters.
+    assert rank_flags(counts, given, noise, voters).tolist() == [False, False, True, True, True, True, False, False]
+    # Two voters at 0.1 and room for one: the tie goes free, and so do those who share it.
+    counts[3] = counts[2]
+    assert rank_flags(counts, given, np.array([0.25, 0.5]), voters).tolist() == [False, False, False, False, True, False, False, False]
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+@pytest.mark.parametrize("rule", ["vote", "rank"])
+def test_copies_of_no_weight_change_no_other_rows_flag_vote_and_rank(rule, share):
+    rows, settings = make_blobs(n_each=40), {**SETTINGS, "rule": rule, "noise": np.linspace(0.1, 0.5, 5)}
+    rng = np.random.default_rng(3)
+    twins = rng.permutation(200)[: int(200 * share)]
+    whose = np.concatenate([np.arange(200), twins, twins])
+    # Half of the copies came under the same concept, half under another one.
+    given = np.concatenate([rows.given, rows.given[twins], (rows.given[twins] + rng.integers(1, 5, len(twins))) % 5])
+    similarity = rows.embeddings[whose] @ rows.embeddings[whose].T - 3 * np.eye(len(whose))
+    neighbors = np.argsort(-similarity, axis=1, kind="stable")[:, :120]
+    near = np.take_along_axis(similarity, neighbors, 1)
+    alone = rounds(rows.neighbors, rows.similarities, rows.given, rows.groups, rows.weights, **settings)
+    found = rounds(neighbors, near, given, rows.groups[whose], np.where(np.arange(len(whose)) < 200, 1.0, 0.0), **settings)
+    assert found.noisy_chance[:200].tolist() == alone.noisy_chance.tolist()
+    assert found.suggested[:200].tolist() == alone.suggested.tolist()
+    assert found.confidence[:200].tolist() == alone.confidence.tolist()
+    same, other = found.noisy_chance[200 : 200 + len(twins)], found.noisy_chance[200 + len(twins) :]
+    assert (other > 0.5).mean() > 0.6 > 0.5 > (same > 0.5).mean() > 0  # the copies are judged, by what they came under
+
+
 @pytest.mark.parametrize(("separation", "least"), [(1.0, 0.93), (0.5, 0.85)])
 @pytest.mark.parametrize("rule", ["vote", "rank"])
 def test_planted_errors_are_found(separation, least, rule):

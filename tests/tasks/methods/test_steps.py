@@ -48,7 +48,7 @@ def test_without_a_start_it_is_the_rows_own_training(tmp_path: Path) -> None:
 
 
 def test_views_that_are_contrasted_are_found_again(tmp_path: Path) -> None:
-    _, curve = plan(tmp_path).train(plan(tmp_path).network("resnet9-4+layer"), blank(), CONTRAST, step=STARTED)
+    _, curve = plan(tmp_path).train(plan(tmp_path).network("resnet9-4+layer", blank()), blank(), CONTRAST, step=STARTED)
     assert curve[-1]["loss"] < curve[0]["loss"] - 0.1
     assert "accuracy" not in curve[0]
 
@@ -58,7 +58,7 @@ def test_fine_tuning_goes_on_from_the_layer_of_the_start(tmp_path: Path) -> None
     name, network, _ = train_in_steps(few(), barely, Start(blank(), CONTRAST, None), plan(tmp_path, fingerprint="f"))
     assert name == "resnet9-4+layer"
     started = load_tensors(tmp_path / STARTED)[0]
-    fresh = plan(tmp_path).network(name).state_dict()
+    fresh = plan(tmp_path).network(name, few()).state_dict()
     for key in ("backbone.1.weight", "backbone.0.0.0.weight"):
         torch.testing.assert_close(network.state_dict()[key], started[key])
         assert not torch.allclose(started[key], fresh[key])
