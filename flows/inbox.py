@@ -65,7 +65,8 @@ def move_out(arrival: Arrival, folder: str, reason: str = "") -> None:
     target.mkdir(parents=True, exist_ok=True)
     place = _free(target, manifest.name)
     if reason:  # first: a manifest in `refused` has its reason, whenever one looks
-        place.with_name(f"{place.name}.reason.txt").write_text(reason + "\n")
+        with write_atomically(place.with_name(f"{place.name}.reason.txt")) as path:
+            path.write_text(reason + "\n")
     with suppress(FileNotFoundError):  # the run before this one was killed after the move
         shutil.move(manifest, place)
 

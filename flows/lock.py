@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tasks.core.errors import SluiceError
+from tasks.core.files import write_atomically
 
 LOCK_FILE = Path(".sluice/workspace.lock")
 
@@ -34,7 +35,8 @@ def workspace_lock(holder: str, wait_s: float = 0.0, path: Path = LOCK_FILE) -> 
         raise WorkspaceBusy(f"the workspace {where} is in use by {_read(note)}: wait for that run or cancel it, then start again") from None
     try:
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        note.write_text(json.dumps({"holder": holder, "pid": os.getpid(), "started": started}))
+        with write_atomically(note) as temporary:
+            temporary.write_text(json.dumps({"holder": holder, "pid": os.getpid(), "started": started}))
         yield
     finally:
         note.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from tasks.core.errors import SluiceError
+from tasks.core.files import write_atomically
 from tasks.core.settings import TELEMETRY_OFF
 
 HOME = Path(__file__).resolve().parents[1] / ".prefect"
@@ -93,7 +94,8 @@ def _start(home: Path, found: dict[str, Any] | None) -> str:
             stderr=file,
             start_new_session=True,
         )
-    (home / "server.json").write_text(json.dumps({"pid": process.pid, "port": port, "url": url}))
+    with write_atomically(home / "server.json") as path:
+        path.write_text(json.dumps({"pid": process.pid, "port": port, "url": url}))
     healthy = _wait(lambda: _healthy(url) or process.poll() is not None, START_SECONDS) and process.poll() is None
     process.returncode = 0  # it outlives this process on purpose: nobody waits for it
     if not healthy:
