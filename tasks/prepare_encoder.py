@@ -31,6 +31,8 @@ from tasks.methods.text_targets import token_information
 
 log = logging.getLogger(__name__)
 
+MIN_PAIRS = 2  # one to learn from and another to tell it from
+
 
 class PrepareEncoderParams(Params):
     """Which encoder; from `tower` on, how one is built when `source` is crawl; from `max_pairs` on, how it or an adapted one is trained."""
@@ -106,6 +108,12 @@ def train(pairs: pa.Table, images: Artifact, folder: Path, params: PrepareEncode
     model, tokenizer, config, mean, spread = adaptable(params, seed) if adapted else fresh(params, seed)
     tokens, information = choose_texts(pairs, tokenizer, params)
     used = np.flatnonzero(tokens.any(axis=1))
+    if len(used) < MIN_PAIRS:
+        raise ValueError(
+            f"{len(used)} of {pairs.num_rows} pairs have a text that tells of the concepts (prepare_encoder.min_information "
+            f"{params.min_information}), {MIN_PAIRS} are needed: set prepare_encoder.use_concept to true, and the concepts' names are learnt "
+            "instead where there are concepts, or take a pretrained encoder (prepare_encoder.source)"
+        )
     pixels, decoded = read_pixels(pairs.take(used), images, image_size(model)[0], workers)
     used = used[decoded]
     tokens = tokens[used]

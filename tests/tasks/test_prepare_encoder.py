@@ -155,9 +155,16 @@ def test_invalid_rows_and_damaged_images_are_left_out(breakable: Callable[..., S
 
 
 def test_a_crawl_without_texts_is_refused(breakable: Callable[..., SmallWeb], tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="an encoder needs at least 2 pairs of image and text"):
+    with pytest.raises(ParamsError, match=r"^0 of \d+ pairs have a text .* set prepare_encoder.use_concept to true"):
         prepared(breakable(with_text=False), tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
+
+
+def test_of_a_crawl_without_texts_the_concepts_can_be_learnt(breakable: Callable[..., SmallWeb], tmp_path: Path) -> None:
+    web = breakable(with_text=False)
+    metrics = prepared(web, tmp_path / "encoder", use_concept=True)
+    assert metrics["pairs"] == read_pairs(web.source("records"), web.source("validity"), 1000).num_rows
+    assert metrics["losses"][-1] < metrics["losses"][0]
 
 
 def test_a_model_that_cannot_be_had(web: SmallWeb, tmp_path: Path) -> None:

@@ -20,9 +20,13 @@ def rows(*images: str) -> pa.Table:
 
 def test_shards_hold_whole_images():
     ids = [f"{n // 3:03d}" for n in range(50)]
-    for chunks in ([ids], [ids[:20], ids[20:]]):
-        assert list(cut(pa.chunked_array(chunks), 4)) == [(0, 12, 4), (12, 24, 4), (24, 36, 4), (36, 48, 4), (48, 50, 1)]
-    assert list(cut(pa.chunked_array([["a"]]), 4)) == [(0, 1, 1)]
+    for size in (50, 20, 12, 5, 4, 3, 1):  # pieces that end inside an image, inside a shard and where a shard ends
+        pieces = [pa.array(ids[start : start + size]) for start in range(0, 50, size)]
+        assert list(cut(pieces, 4)) == [(0, 12, 4), (12, 24, 4), (24, 36, 4), (36, 48, 4), (48, 50, 1)]
+    assert list(cut([pa.array(ids[:48])], 4))[-1] == (36, 48, 4)
+    assert list(cut([pa.array(ids)], 1)) == [(3 * n, min(3 * n + 3, 50), 1) for n in range(17)]
+    assert list(cut([pa.array(["a"])], 4)) == [(0, 1, 1)]
+    assert list(cut([], 4)) == []
 
 
 def test_rows_are_read_across_row_groups(tmp_path, monkeypatch):
