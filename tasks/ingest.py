@@ -27,6 +27,7 @@ from tasks.core.lanes import Tally, board
 from tasks.core.lineage import FETCHES as FETCHES_FOLDER
 from tasks.core.live import watched
 from tasks.core.portions import read_portions
+from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.shards import ShardPool
 from tasks.core.stage import Metrics, main
 from tasks.core.tables import Artifact, Shard, Sink
@@ -43,21 +44,23 @@ from tasks.methods.tars import write_in_order
 from tasks.methods.windows import seconds_until_open
 
 
-def ingest(crawls: Artifact, images: Artifact, records: Sink, crawl: str, pool: ShardPool) -> Metrics:
+def ingest(crawls: Artifact, images: Artifact, records: Sink, crawl: str, pool: ShardPool, settings: Settings = DEFAULTS) -> Metrics:
     """Raises CrawlError for a folder that is no crawl, and when the network is down."""
-    settings = read_settings(crawls.path)
-    portions = read_portions(crawls.path, crawl, settings.rows_per_shard)
+    asked = read_settings(crawls.path)
+    portions = read_portions(crawls.path, crawl, asked.rows_per_shard)
     images.path.mkdir(parents=True, exist_ok=True)
     fetches = Sink(FETCHES, FETCHES_FOLDER / crawl, [crawl], bound_crawl=crawl)
     remove_leftovers(images, (records, fetches), [portion.shard for portion in portions])
-    web = web_of(crawls.path, settings)
+    web = web_of(crawls.path, asked)
     blocked = frozenset(read_blocked(crawls.path))
-    pool = pool.limited(min(settings.concurrency, settings.per_host_concurrency))  # so that every worker may have one request open
+    pool = pool.limited(min(asked.concurrency, asked.per_host_concurrency))  # so that every worker may have one request open
     counts: Counter[str] = Counter()
     details: Counter[str] = Counter()
-    with served(crawls.path, settings.connect) as connect, board(images.path) as notes:
+    with served(crawls.path, asked.connect) as connect, board(images.path) as notes:
         forgotten = read_forgotten(crawls.path.parent)
-        job = Job(crawls.path, images, records, fetches, settings, connect, web, blocked, forgotten, portions, pool.workers, notes)
+        job = Job(
+            crawls.path, images, records, fetches, asked, connect, web, blocked, forgotten, portions, pool.workers, notes, settings.http2
+        )
         with watched(notes.tallies, "ingest", crawl, sum(portion.n_images for portion in portions)):
             for lane_counts, lane_details in pool.map(partial(run_lane, job), range(pool.workers)):
                 counts.update(lane_counts)
@@ -106,7 +109,7 @@ class Ingesting:
             concurrency=limits.concurrency,
             shard_deadline_s=settings.shard_deadline_s,
         )
-        async with make_fetcher(settings, self.job.connect, limits, self.job.blocked) as fetcher:
+        async with make_fetcher(settings, self.job.connect, limits, self.job.blocked, self.job.http2) as fetcher:
             await Lane(fetcher, work).run()
         self.known.close()
         self.tally.write()

@@ -16,8 +16,8 @@ from tasks.methods.safety import is_hash, load_scorer
 SITE_WISHES = frozenset({"robots", "ai_txt", "tdm_file"})  # for these a site's own files are read
 
 
-def make_fetcher(settings: CrawlSettings, connect: Mapping[str, str], limits: Limits, blocked: frozenset[str]) -> Fetcher:
-    """The fetcher that a crawl's settings ask for."""
+def make_fetcher(settings: CrawlSettings, connect: Mapping[str, str], limits: Limits, blocked: frozenset[str], http2: bool) -> Fetcher:
+    """The fetcher that a crawl's settings ask for; `http2`: for https."""
     honoured = frozenset(settings.opt_outs)
     domains = frozenset(entry for entry in blocked if not is_hash(entry))
     robots = Robots(settings.user_agent.partition("/")[0], honoured) if honoured & SITE_WISHES else None
@@ -27,6 +27,7 @@ def make_fetcher(settings: CrawlSettings, connect: Mapping[str, str], limits: Li
         rules=AddressRules(frozenset(host.lower() for host in settings.allow_hosts), connect, settings.proxy or None, domains),
         robots=robots,
         honoured=honoured,
+        http2=http2,
     )
 
 

@@ -22,7 +22,9 @@ VERSION = ("image_id", "fresh", "fetched_at", "etag", "last_modified", "sha256")
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker has to know. `connect`: with the address of the embedded web, if there is one; `web`: its digest."""
+    """What every worker has to know. `connect`: with the address of the embedded web, if there is one; `web`: its digest; `http2`: for
+    https.
+    """
 
     folder: Path
     images: Artifact
@@ -36,6 +38,7 @@ class Job:
     portions: Sequence[Portion]
     workers: int
     board: Board
+    http2: bool
 
     def tar(self, shard: Shard) -> Path:
         return self.images.path / f"{shard.name}.tar"

@@ -111,8 +111,8 @@ def train(pairs: pa.Table, images: Artifact, folder: Path, params: PrepareEncode
     if len(used) < MIN_PAIRS:
         raise ValueError(
             f"{len(used)} of {pairs.num_rows} pairs have a text that tells of the concepts (prepare_encoder.min_information "
-            f"{params.min_information}), {MIN_PAIRS} are needed: set prepare_encoder.use_concept to true, and the concepts' names are learnt "
-            "instead where there are concepts, or take a pretrained encoder (prepare_encoder.source)"
+            f"{params.min_information}), {MIN_PAIRS} are needed: set prepare_encoder.use_concept to true, which learns the concepts' names "
+            "instead, or take a pretrained encoder (prepare_encoder.source)"
         )
     pixels, decoded = read_pixels(pairs.take(used), images, image_size(model)[0], workers)
     used = used[decoded]

@@ -30,6 +30,7 @@ class Settings:
     device: str = "auto"
     events: str = ""  # folder for TensorBoard's event files; none without one
     memory_gb: float = float("inf")  # ceiling for what a stage holds at once
+    http2: bool = False  # ask https hosts over HTTP/2 where they speak it
 
     def require_memory(self, needed: float, what: str, way_out: str) -> None:
         """Raise MemoryCeilingError if `what` needs more bytes than SLUICE_MEMORY_GB allows."""
@@ -79,12 +80,16 @@ def read_settings() -> Settings:
     workers = _number("SLUICE_WORKERS", len(os.sched_getaffinity(0)))
     if workers != int(workers):
         raise ParamsError(f"SLUICE_WORKERS={workers!r} must be a whole number")
+    http2 = os.environ.get("SLUICE_HTTP2", "0")
+    if http2 not in ("0", "1"):
+        raise ParamsError(f"SLUICE_HTTP2={http2!r} must be 0 or 1")
     return Settings(
         pool=cast(PoolKind, pool),
         workers=int(workers),
         device=os.environ.get("SLUICE_DEVICE", "auto"),
         events=os.environ.get("SLUICE_EVENTS", ""),
         memory_gb=_number("SLUICE_MEMORY_GB", float("inf")) if "SLUICE_MEMORY_GB" in os.environ else float("inf"),
+        http2=http2 == "1",
     )
 
 

@@ -64,6 +64,7 @@ class Fetcher:
         rules: AddressRules,
         robots: Robots | None,
         honoured: frozenset[str],
+        http2: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._limits, self._rules, self._robots, self._clock = limits, rules, robots, clock
@@ -77,6 +78,7 @@ class Fetcher:
             proxy=rules.proxy,
             answered=self._answered,
             arrived=self._arrived,
+            http2=http2,
         )
         self._asked: dict[str, asyncio.Task] = {}
         self._jobs: dict[str, Job] = {}

@@ -1,10 +1,13 @@
 """Transfer: one try to get one URL, from redirect to redirect, within a budget of bytes before and after decompression."""
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 from yarl import URL
@@ -13,6 +16,9 @@ from tasks.methods.addresses import AddressRules, CheckedResolver, check_url
 from tasks.methods.backoff import retry_after_s
 from tasks.methods.failures import Failure
 from tasks.methods.optouts import header_opt_out
+
+if TYPE_CHECKING:
+    from tasks.methods.http2 import Http2Session, Response
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 WISHES = ("X-Robots-Tag", "TDM-Reservation")
@@ -41,7 +47,7 @@ class Budget:
 
 
 class Transfer:
-    """An asynchronous context around one HTTP session.
+    """An asynchronous context around one HTTP session, or with `http2` a second one for https.
 
     `agent` is the User-Agent header, its first word up to "/" the name that opt-outs know. `stall_s`: to connect, and between two reads.
     `proxy`: its URL, or None; the environment's is never used. `answered` hears of each host that gives an answer (to a request that
@@ -58,12 +64,14 @@ class Transfer:
         proxy: str | None,
         answered: Callable[[str], None],
         arrived: Callable[[int], Awaitable[None]],
+        http2: bool = False,
     ) -> None:
         self._agent, self._rules, self._honoured, self._stall_s = agent, rules, honoured, stall_s
-        self._proxy, self._answered, self._arrived = proxy, answered, arrived
+        self._proxy, self._answered, self._arrived, self._http2 = proxy, answered, arrived, http2
 
     async def __aenter__(self) -> Self:
         resolver = CheckedResolver(self._rules)
+        headers = {"User-Agent": self._agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
         connector = aiohttp.TCPConnector(
             resolver=resolver,
             socket_factory=resolver.open_socket,
@@ -75,21 +83,28 @@ class Transfer:
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, connect=self._stall_s, sock_read=self._stall_s),
-            headers={"User-Agent": self._agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"},
+            headers=headers,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+        self._secure: Http2Session | None = None
+        if self._http2 and self._proxy is None:  # through a proxy connections are tunnels of aiohttp's
+            from tasks.methods.http2 import Http2Session
+
+            self._secure = await Http2Session(resolver, stall_s=self._stall_s, headers=headers).__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._secure is not None:
+            await self._secure.__aexit__(kind, error, trace)
         await self._session.close()
 
     async def get(self, url: URL, budget: Budget, before: Step) -> Answer:
         """Follow redirects; each address is checked, and `before` is awaited with it: the caller has seen to the first. Raises Failure."""
         seen = {url}
         while True:
-            async with self._session.get(url, allow_redirects=False, headers=budget.headers, proxy=self._proxy) as response:
+            async with self._ask(url, budget) as response:
                 if not budget.cut:
                     self._answered(url.host or "")
                 if response.status not in REDIRECTS or "Location" not in response.headers:
@@ -102,7 +117,12 @@ class Transfer:
             seen.add(url)
             await before(url)
 
-    async def _read(self, response: aiohttp.ClientResponse, budget: Budget) -> Answer:
+    def _ask(self, url: URL, budget: Budget) -> AbstractAsyncContextManager[aiohttp.ClientResponse | Response]:
+        if self._secure is not None and url.scheme == "https":
+            return self._secure.get(url, headers=budget.headers)
+        return self._session.get(url, allow_redirects=False, headers=budget.headers, proxy=self._proxy)
+
+    async def _read(self, response: aiohttp.ClientResponse | Response, budget: Budget) -> Answer:
         if not budget.cut and response.status in (200, 304):
             wishes = {name: response.headers.getall(name, []) for name in WISHES}
             detail = header_opt_out(wishes, agent=self._agent.partition("/")[0], honoured=self._honoured)
@@ -116,7 +136,7 @@ class Transfer:
             raise Failure(f"http_{response.status}", http_status=response.status, retry_after=retry_after or 0.0)
         return Answer(await self._body(response, budget), etag, last_modified)
 
-    async def _body(self, response: aiohttp.ClientResponse, budget: Budget) -> bytes:
+    async def _body(self, response: aiohttp.ClientResponse | Response, budget: Budget) -> bytes:
         parts, size = [], 0
         async for part in response.content.iter_any():
             parts.append(part)

@@ -28,12 +28,14 @@ from tasks.contracts.records import CONTRACT
 from tasks.core.crawls import CrawlSettings, write_crawl
 from tasks.core.errors import CrawlError
 from tasks.core.forgotten import Forgotten, write_forgotten
+from tasks.core.settings import DEFAULTS, Settings
 from tasks.core.shards import ProcessPool, SerialPool, ShardPool
 from tasks.core.tables import Artifact, Sink
 from tasks.methods.manifests import image_id, sample_id
 from tasks.methods.pictures import square
 from tasks.methods.serve import EmbeddedWeb
 from tasks.methods.tars import read_images
+from tests.tasks.methods.tls_site import HOST, Site, certify
 
 SETTINGS: dict[str, Any] = {
     "allow_hosts": [], "connect": {"demo.test": "embedded"}, "user_agent": "sluice/0", "contact": "https://example.org/bot",
@@ -91,8 +93,8 @@ class Crawl:
         write_crawl(top / "crawl", manifest(ROWS if rows is None else rows), settings, web=web)
         self.sink = Sink(CONTRACT, top / "records", ["c"], bound_crawl="c")
 
-    def ingest(self, pool: ShardPool | None = None) -> dict[str, Any]:
-        return stage.ingest(Artifact(self.top / "crawl"), Artifact(self.top / "images"), self.sink, "c", pool or SerialPool())
+    def ingest(self, pool: ShardPool | None = None, settings: Settings = DEFAULTS) -> dict[str, Any]:
+        return stage.ingest(Artifact(self.top / "crawl"), Artifact(self.top / "images"), self.sink, "c", pool or SerialPool(), settings)
 
     def records(self) -> list[dict[str, Any]]:
         files = sorted((self.top / "records").glob("*.parquet"))
@@ -436,3 +438,15 @@ def test_one_worker_that_fails_stops_the_others_after_what_they_have_begun(tmp_p
         crawl.ingest(ProcessPool(2))
     assert not list((tmp_path / "images").glob(".*"))
     assert len(list((tmp_path / "records").glob("*.parquet"))) < 80
+
+
+def test_https_is_http2_if_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certify(tmp_path)))
+    site = Site(tmp_path, body=jpeg(1))
+    with site.beside():
+        rows: list[tuple[str, str, str | None]] = [(f"https://{HOST}/{number}.jpg", "a picture", None) for number in range(10)]
+        metrics = Crawl(tmp_path, rows, connect={HOST: site.address}).ingest(settings=Settings(http2=True))
+    assert (metrics["rows"], metrics["ok"]) == (10, 10)
+    assert {version for version, _, _ in site.asked} == {"2"}
+    assert len({port for _, port, _ in site.asked}) == 1
+    assert "/robots.txt" in {path for _, _, path in site.asked}

@@ -13,6 +13,8 @@ def test_settings_come_from_the_environment(monkeypatch):
     assert read_settings() == Settings(pool="serial", workers=3, device="cpu")
     monkeypatch.setenv("SLUICE_MEMORY_GB", "1.5")
     assert read_settings().memory_gb == 1.5
+    monkeypatch.setenv("SLUICE_HTTP2", "1")
+    assert read_settings().http2
 
 
 def test_ray_starts_its_workers_as_its_nodes_do_unless_told_otherwise(monkeypatch):
@@ -31,6 +33,7 @@ def test_ray_starts_its_workers_as_its_nodes_do_unless_told_otherwise(monkeypatc
         ("SLUICE_WORKERS", "many", "SLUICE_WORKERS='many' must be a positive number"),
         ("SLUICE_WORKERS", "1.5", "SLUICE_WORKERS=1.5 must be a whole number"),
         ("SLUICE_WORKERS", "-1", "SLUICE_WORKERS='-1' must be a positive number"),
+        ("SLUICE_HTTP2", "yes", "SLUICE_HTTP2='yes' must be 0 or 1"),
         ("SLUICE_MEMORY_GB", "0", "SLUICE_MEMORY_GB='0' must be a positive number"),
     ],
 )
