@@ -6,7 +6,7 @@ Connections go where `addresses` allows, as those of the other client do.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -21,6 +21,7 @@ from tasks.methods.addresses import CheckedResolver
 from tasks.methods.failures import Failure
 
 KEEPALIVE_S = 15.0
+SPARE_BYTES = 65_536  # of a body that nobody wants any more, such as a redirect's, for the sake of its connection
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,30 @@ class Http2Session:
     async def get(self, url: URL, *, headers: Mapping[str, str]) -> AsyncIterator[Response]:
         """One answer, redirects included. Raises Failure, OSError."""
         fields = [(name.encode(), value.encode()) for name, value in (self._headers | dict(headers)).items()]
-        asked = self._pool.stream("GET", str(url), headers=fields, extensions={"timeout": self._timeout})
-        with understood("dropped"):
-            answer = await asked.__aenter__()
+        try:
+            asked, answer = await self._ask(url, fields)
+        except Failure as failure:
+            if failure.detail != "dropped":
+                raise
+            asked, answer = await self._ask(url, fields)  # the pool may have given a connection that was given up below
+        parts, whole = parts_of(answer), False
         try:
             given = CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
-            yield Response(answer.status, given, Body(parts_of(answer)))
+            yield Response(answer.status, given, Body(parts))
+            whole = await read_out(parts)
+        except Failure:
+            whole = await read_out(parts)
+            raise
         finally:
+            if not whole:  # it would go on coming, and fill what the connection may hold unread: all its requests would stand still
+                await answer.extensions["network_stream"].aclose()
             with understood("truncated"):
-                await asked.__aexit__(None, None, None)  # a body that wasn't read to its end resets its stream alone
+                await asked.__aexit__(None, None, None)
+
+    async def _ask(self, url: URL, fields: list[tuple[bytes, bytes]]) -> tuple[AbstractAsyncContextManager, httpcore.Response]:
+        asked = self._pool.stream("GET", str(url), headers=fields, extensions={"timeout": self._timeout})
+        with understood("dropped"):
+            return asked, await asked.__aenter__()
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -111,6 +127,19 @@ async def parts_of(answer: httpcore.Response) -> AsyncIterator[bytes]:
     with understood("truncated"):
         async for part in answer.aiter_stream():
             yield part
+
+
+async def read_out(parts: AsyncIterator[bytes]) -> bool:
+    """Whether a body's end could be reached by reading a little more of it."""
+    size = 0
+    try:
+        async for part in parts:
+            size += len(part)
+            if size > SPARE_BYTES:
+                return False
+    except Failure:
+        return False
+    return True
 
 
 @contextmanager

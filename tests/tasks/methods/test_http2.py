@@ -26,8 +26,10 @@ def site(tmp_path, monkeypatch) -> Site:
     return Site(tmp_path)
 
 
-def get(site: Site, *paths: str, connect: str = "", host: str = HOST, stall_s: float = 5.0, max_bytes: int = 100_000) -> list[Any]:
-    """For each path, all asked for at once, its answer or the detail of its failure."""
+def get(
+    site: Site, *paths: str, connect: str = "", host: str = HOST, stall_s: float = 5.0, max_bytes: int = 100_000, in_turn: bool = False
+) -> list[Any]:
+    """For each path, all asked for at once or in turn, its answer or the detail of its failure."""
 
     async def nothing(_: object) -> None:
         pass
@@ -46,6 +48,8 @@ def get(site: Site, *paths: str, connect: str = "", host: str = HOST, stall_s: f
                 answered=lambda host: None, arrived=nothing, http2=True,
             )  # fmt: skip
             async with transfer, asyncio.timeout(20):
+                if in_turn:
+                    return [await one(transfer, path) for path in paths]
                 return await asyncio.gather(*(one(transfer, path) for path in paths))
 
     return asyncio.run(go())
@@ -67,6 +71,17 @@ def test_a_host_without_http2_is_asked_over_http1(site):
 def test_redirects_opt_outs_and_budgets_hold(site):
     assert get(site, "/moved", "/reserved", "/x") == [Answer(BODY, '"1"'), "noai", Answer(BODY, '"1"')]
     assert get(site, "/x", max_bytes=1000) == ["too_large"]
+
+
+def test_large_bodies_that_nobody_wants_stop_no_later_request(site):
+    site.body = bytes(2_000_000)  # ten of them are more than a connection may hold unread
+    assert get(site, *["/x"] * 12, "/moved", max_bytes=1000, in_turn=True) == ["too_large"] * 13
+    assert len({port for _, port, _ in site.asked}) > 1
+
+
+def test_small_ones_are_read_out_for_the_sake_of_their_connection(site):
+    assert get(site, *["/x"] * 12, "/moved", "/reserved", max_bytes=1000, in_turn=True) == [*["too_large"] * 13, "noai"]
+    assert len({port for _, port, _ in site.asked}) == 1
 
 
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
