@@ -16,7 +16,9 @@ from tasks.methods.safety import is_hash, load_scorer
 SITE_WISHES = frozenset({"robots", "ai_txt", "tdm_file"})  # for these a site's own files are read
 
 
-def make_fetcher(settings: CrawlSettings, connect: Mapping[str, str], limits: Limits, blocked: frozenset[str], http2: bool) -> Fetcher:
+def make_fetcher(
+    settings: CrawlSettings, connect: Mapping[str, str], limits: Limits, blocked: frozenset[str], http2: bool = False
+) -> Fetcher:
     """The fetcher that a crawl's settings ask for; `http2`: for https."""
     honoured = frozenset(settings.opt_outs)
     domains = frozenset(entry for entry in blocked if not is_hash(entry))

@@ -104,7 +104,8 @@ def unpack(commit: str, paths: list[str], target: Path, folder: Path) -> None:
     """Write files as a commit has them."""
     if paths:
         with tarfile.open(fileobj=io.BytesIO(run_bytes("archive", "--format=tar", commit, "--", *paths, folder=folder))) as tar:
-            tar.extractall(target, filter="data")
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)  # unknown before Python 3.11.4; the archive is git's own
+            tar.extractall(target)
 
 
 def cache_of(folder: Path) -> Path:
