@@ -169,10 +169,8 @@ print(pyarrow.default_memory_pool().max_memory() + tracemalloc.get_traced_memory
 
 def script(code: str, *words: object) -> subprocess.CompletedProcess[str]:
     """Python in a process of its own, where Arrow gives back what it no longer needs."""
-    environment = {
-        **os.environ,
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-    }
+    alone = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}  # each thread of OpenBLAS has buffers of its own
+    environment = {**os.environ, **alone}
     return subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=REPO, env=environment, capture_output=True, text=True)
 
 
